@@ -1,0 +1,38 @@
+"""Segment images far larger than memory, and get labels without seams."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_PLACES = {
+    "segment": "api",
+    "merge_labels": "engine.merge",
+    "resolve": "plan",
+    "Plan": "plan",
+    "run": "engine.run",
+    "RunSpec": "spec",
+    "MergeSpec": "spec",
+    "TileGrid": "geometry",
+    "Backend": "registry",
+    "register": "registry",
+    "SeamlabelError": "errors",
+    "SpecError": "errors",
+}
+__all__ = sorted([*_PLACES, "backends"])
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names when they are first used (PEP 562)."""
+    if name == "backends":  # the subpackage is callable, so both meanings of the name hold
+        return import_module("seamlabel.backends")
+    if name in _PLACES:
+        return getattr(import_module(f"seamlabel.{_PLACES[name]}"), name)
+    msg = f"module 'seamlabel' has no attribute '{name}'"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return [*__all__, "__version__"]

@@ -1,0 +1,94 @@
+"""What "auto" means: tile shape, overlap and workers from sizes, chunks and memory. Pure numbers."""
+
+from __future__ import annotations
+
+import os
+from math import ceil, prod
+from typing import Any
+
+TARGET_VOXELS = {1: 1 << 20, 2: 1 << 20, 3: 1 << 22}
+"""Core voxels of a tile: work enough to hide overheads, little enough to cancel soon."""
+DEFAULT_OVERLAP = {1: 64, 2: 64, 3: 24}
+"""Where a backend says nothing about its reach or the size of its objects."""
+LEAST_OVERLAP = 2
+"""Voxels of evidence that two tiles' labels are one object."""
+
+
+def auto_overlap(params: Any, size: tuple[int, ...], warnings: list[str]) -> tuple[int, ...]:
+    """Return the overlap per space axis that the backend's parameters ask for.
+
+    With `radius` r (beyond which a cut changes nothing) it is r + 1, which makes the merge exact;
+    with an object `diameter` D also half of that, so that a tile sees objects whole whose centre it
+    owns: r + ceil(D / 2).
+    """
+    radius = getattr(params, "radius", None)
+    diameter = getattr(params, "diameter", None)
+    if radius is not None:
+        reach = int(radius) + max(1, ceil((diameter or 0) / 2))
+    elif diameter:
+        reach = ceil(1.5 * diameter)
+    else:
+        reach = DEFAULT_OVERLAP.get(len(size), 16)
+        warnings.append(f"overlap {reach} assumed: set it to the diameter of your largest objects")
+    return tuple(min(max(reach, LEAST_OVERLAP), n) for n in size)
+
+
+def auto_tile_shape(
+    size: tuple[int, ...], chunks: tuple[int, ...], overlap: tuple[int, ...], voxels: int
+) -> tuple[int, ...]:
+    """Return a tile shape made of whole chunks where they are small enough.
+
+    `voxels` is what memory allows for all read boxes at once; a quarter of it is used for one.
+    """
+    target = min(TARGET_VOXELS.get(len(size), 1 << 22), max(1, voxels // 4))
+    shape = _cube(size, target)
+    if len(size) == 2 and prod(size) <= 2 * target:
+        return size
+    tile = []
+    for t, c, n in zip(shape, chunks, size, strict=True):
+        whole = max(1, round(t / c)) * c if c <= 1.5 * t else t
+        tile.append(n if n <= 1.25 * whole else whole)
+    while max(tile) > 16 and prod(min(t + 2 * h, n) for t, h, n in zip(tile, overlap, size, strict=True)) > max(voxels, 1):
+        longest = tile.index(max(tile))
+        tile[longest] = ceil(tile[longest] / 2)
+    return tuple(tile)
+
+
+def _cube(size: tuple[int, ...], voxels: int) -> tuple[int, ...]:
+    """Return sides as equal as the array allows, whose product is about `voxels`."""
+    sides = list(size)
+    free = list(range(len(size)))
+    left = float(voxels)
+    while free:
+        side = left ** (1 / len(free))
+        short = [i for i in free if size[i] <= side]
+        if not short:
+            for i in free:
+                sides[i] = max(1, round(side))
+            break
+        for i in short:
+            left /= size[i]
+            free.remove(i)
+    return tuple(sides)
+
+
+def auto_workers(
+    wanted: int | None,
+    executor: str,
+    tiles: int,
+    tile_bytes: int,
+    budget: int,
+    cores: int | None,
+) -> int:
+    """Return how many tiles to segment at once; 0 if memory does not hold one."""
+    fit = budget // max(1, tile_bytes)
+    if executor == "serial":
+        return min(1, fit)
+    return min(wanted or cores or _cores(), tiles, fit)
+
+
+def _cores() -> int:
+    """Return the processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,51 @@
+"""The built-in backends: declarations only, nothing heavy is imported to list them.
+
+Calling this package, ``seamlabel.backends()``, returns all backends there are by name.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+from seamlabel import registry
+from seamlabel.registry import Backend
+
+BACKENDS = [
+    Backend(
+        name="threshold",
+        title="Threshold",
+        params="seamlabel.backends.threshold:ThresholdParams",
+        factory="seamlabel.backends.threshold:make",
+        whole_object=("min_size",),
+        bytes_per_voxel=32,
+        description="Connected bright regions, by a value of your own or Otsu's of the whole image.",
+    ),
+    Backend(
+        name="watershed",
+        title="Watershed",
+        params="seamlabel.backends.watershed:WatershedParams",
+        factory="seamlabel.backends.watershed:make",
+        whole_object=("min_size",),
+        bytes_per_voxel=96,
+        description="Touching round cells, split by distance to background or by intensity.",
+    ),
+    Backend(
+        name="function",
+        title="Python function",
+        params="seamlabel.backends.function:FunctionParams",
+        factory="seamlabel.backends.function:make",
+        max_channels=None,
+        bytes_per_voxel=64,
+        description="Any function of your own: fn(tile) -> labels.",
+    ),
+]
+
+
+class _Callable(ModuleType):
+    def __call__(self) -> dict[str, Backend]:
+        """Return all backends by name: built in, from other packages, and registered."""
+        return registry.backends()
+
+
+sys.modules[__name__].__class__ = _Callable

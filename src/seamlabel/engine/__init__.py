@@ -1,0 +1,1 @@
+"""The stages of a run: segment, seams, merge, paint; order, events, cancellation."""

@@ -1,0 +1,137 @@
+"""Where tasks run, and how many are under way: executors and the bounded queue before them.
+
+Executors are `concurrent.futures.Executor`; nothing here knows what a task does.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+HEARTBEAT_SECONDS = 0.2
+
+
+class SerialExecutor(Executor):
+    """Runs every task at once in the caller's thread; for debugging and tests."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run the task; the future that is returned is done."""
+        future: Future[Any] = Future()
+        _carry_out(future, fn, args, kwargs)
+        return future
+
+
+class ThreadExecutor(Executor):
+    """Threads that never keep the process alive.
+
+    The standard pool joins its threads when the interpreter ends, so that one tile of ten minutes
+    would hold a closed viewer for ten minutes.
+
+    Parameters
+    ----------
+    workers : int
+        Number of threads.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._tasks: SimpleQueue[tuple[Future[Any], Callable[..., Any], Any, Any] | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"seamlabel-{i}", daemon=True)
+            for i in range(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Queue a task."""
+        future: Future[Any] = Future()
+        self._tasks.put((future, fn, args, kwargs))
+        return future
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            future, fn, args, kwargs = task
+            if future.set_running_or_notify_cancel():
+                _carry_out(future, fn, args, kwargs)
+            del task, future, fn, args, kwargs  # hold no pixels while waiting
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the threads once they are idle; with `cancel_futures` drop what is queued."""
+        while cancel_futures:
+            try:
+                task = self._tasks.get_nowait()
+            except Empty:
+                break
+            if task is not None:
+                task[0].cancel()
+        for _ in self._threads:
+            self._tasks.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+
+def _carry_out(future: Future[Any], fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    try:
+        result = fn(*args, **kwargs)
+    except BaseException as error:  # noqa: BLE001 - a future hands on whatever a task raises
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+class TaskQueue:
+    """Hands tasks to an executor, never more than `limit` at once, and yields them when done.
+
+    Parameters
+    ----------
+    pool : Executor
+        Where tasks run.
+    limit : int
+        Tasks handed over and not yet finished.
+    """
+
+    def __init__(self, pool: Executor, limit: int) -> None:
+        self._pool = pool
+        self._limit = limit
+        self._urgent: deque[tuple[Hashable, Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._under_way: dict[Future[Any], Any] = {}
+
+    def add(self, key: Hashable, fn: Callable[..., Any], *args: Any) -> None:
+        """Queue a task before all that `drain` was given."""
+        self._urgent.append((key, fn, args))
+
+    def running(self) -> list[Any]:
+        """Return the keys of the tasks that are being worked on."""
+        return [key for future, key in self._under_way.items() if future.running()]
+
+    def drain(
+        self, tasks: Iterator[tuple[Hashable, Callable[..., Any], tuple[Any, ...]]]
+    ) -> Iterator[tuple[Any, Future[Any]] | None]:
+        """Carry out all tasks; yield (key, future) as they end, None after 0.2 s without an end."""
+        while True:
+            while len(self._under_way) < self._limit:
+                task = self._urgent.popleft() if self._urgent else next(tasks, None)
+                if task is None:
+                    break
+                key, fn, args = task
+                self._under_way[self._pool.submit(fn, *args)] = key
+            if not self._under_way:
+                return
+            ended = wait(self._under_way, HEARTBEAT_SECONDS, FIRST_COMPLETED).done
+            if not ended:
+                yield None
+            for future in [f for f in self._under_way if f in ended]:
+                yield self._under_way.pop(future), future
+
+    def settle(self, seconds: float) -> None:
+        """Drop what has not begun, and wait at most so long for what has."""
+        self._urgent.clear()
+        begun = [future for future in self._under_way if not future.cancel()]
+        wait(begun, seconds)

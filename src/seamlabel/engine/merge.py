@@ -1,0 +1,105 @@
+"""Only the merge: labels of tiles that somebody else segmented become labels of the image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel.engine.paint import final_labels
+from seamlabel.engine.seams import SeamFinder
+from seamlabel.engine.segment import check_labels
+from seamlabel.geometry import Box
+from seamlabel.kernels.merge import FinalIds, UnionFind, too_small
+from seamlabel.kernels.relabel import number_locally
+from seamlabel.spec import MergeSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from seamlabel.geometry import TileGrid
+    from seamlabel.protocols import Labels
+
+
+class _Tiles:
+    """A `LabelStore` in memory."""
+
+    def __init__(self) -> None:
+        self._labels: dict[int, Labels] = {}
+
+    def write(self, tile: int, labels: Labels) -> None:
+        self._labels[tile] = labels
+
+    def read(self, tile: int) -> Labels | None:
+        return self._labels.get(tile)
+
+
+def merge_labels(
+    labels: Any,
+    grid: TileGrid,
+    *,
+    merge: MergeSpec | str = "iou",
+    joined: tuple[bool, ...] | None = None,
+    radius: int | None = None,
+    min_size: int = 0,
+    sequential: bool = True,
+    out: Any = None,
+) -> Any:
+    """Merge labels of tiles that you segmented yourself.
+
+    Parameters
+    ----------
+    labels : sequence, mapping or array
+        ``labels[n]`` are integer labels of tile n over its whole read box ``grid[n].read`` (or None
+        for an empty tile), 0 for background, numbered in any way.
+    grid : TileGrid
+        The tiles.
+    merge : MergeSpec or {"iou", "touching"}
+        How objects are judged; ``"iou"`` needs an overlap of 1 or more where tiles meet.
+    joined : tuple of bool, optional
+        Axes along which labels are joined; all by default. Time should not be.
+    radius : int, optional
+        Voxels from a cut within which labels cannot be trusted, if known.
+    min_size : int
+        Whole objects of fewer voxels become background.
+    sequential : bool
+        Ids 1..N without gaps.
+    out : array-like, optional
+        Where to write, tile by tile; must take ids up to the number of labels of all tiles.
+
+    Returns
+    -------
+    ndarray or out
+        Labels of the shape of the grid; uint32, beyond 2^32 - 1 ids uint64.
+
+    Raises
+    ------
+    TileError
+        If a tile's labels have the wrong shape or type, or are negative.
+    """
+    rule = MergeSpec(rule=merge) if isinstance(merge, str) else merge  # type: ignore[arg-type]
+    seams = SeamFinder(grid, joined or (True,) * grid.ndim, rule, radius)
+    store, unions = _Tiles(), UnionFind()
+    n_core, n_all = np.zeros(len(grid), np.int64), np.zeros(len(grid), np.int64)
+    areas: dict[int, NDArray[np.int64]] = {}
+    for tile in grid:
+        given = labels[tile.number]
+        if given is None:
+            continue
+        checked = check_labels(given, tile.read.shape, tile.number)
+        local = number_locally(checked, tile.core.relative_to(tile.read).slices)
+        store.write(tile.number, local.labels)
+        n_core[tile.number], n_all[tile.number] = local.n_core, local.n_all
+        areas[tile.number] = local.areas
+        before = [n for n in grid.neighbours(tile.number) if n < tile.number]
+        counts = {n: int(n_core[n]) for n in (tile.number, *before)}
+        for one, other in seams.keys(store, counts, tile.number, before).tolist():
+            unions.union(one, other)
+    members = unions.members()
+    removed = too_small(areas, members, min_size) if min_size > 1 else None
+    ids = FinalIds(n_core, members, removed, sequential)
+    if out is None:
+        return final_labels(grid, store, ids, n_all, Box.whole(grid.shape))
+    for tile in grid:
+        out[tile.core.slices] = final_labels(grid, store, ids, n_all, tile.core)
+    return out

@@ -1,0 +1,206 @@
+"""The one pass that writes final labels and their pyramid. Blocks own whole chunks on every level
+they write, so they are painted in any order, in parallel, without locks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel.geometry import Box
+from seamlabel.kernels.pyramid import level_factor, sample, sample_index
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from seamlabel.geometry import TileGrid
+    from seamlabel.kernels.merge import FinalIds
+    from seamlabel.plan import Plan
+    from seamlabel.protocols import LabelSink, LabelStore
+
+CHUNKS = {1: (1 << 16,), 2: (512, 512), 3: (64, 128, 128)}
+BLOCKS = {1: (1 << 20,), 2: (2048, 2048), 3: (128, 256, 256)}
+LEAST_CHUNK = {1: 1 << 12, 2: 64, 3: 16}
+
+
+@dataclass(frozen=True)
+class PaintLayout:
+    """Chunks of every level, and the blocks of every pass.
+
+    Parameters
+    ----------
+    shapes, chunks : tuple of tuple of int
+        Shape and chunk shape of every level.
+    blocks : tuple of tuple of int
+        Shape of the blocks of every level.
+    n_first : int
+        Levels that the first pass writes; each later level has a pass of its own, made from the
+        one before.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    chunks: tuple[tuple[int, ...], ...]
+    blocks: tuple[tuple[int, ...], ...]
+    n_first: int
+
+    def counts(self, level: int) -> tuple[int, ...]:
+        """Return the number of blocks per axis of a level's pass."""
+        pairs = zip(self.shapes[level], self.blocks[level], strict=True)
+        return tuple(-(-n // b) for n, b in pairs)
+
+    def passes(self) -> list[list[int]]:
+        """Return the levels that each pass writes."""
+        return [list(range(self.n_first)), *([k] for k in range(self.n_first, len(self.shapes)))]
+
+    def box(self, level: int, index: tuple[int, ...]) -> Box:
+        """Return a block's box on a level."""
+        start = tuple(i * b for i, b in zip(index, self.blocks[level], strict=True))
+        stop = (min(a + b, n) for a, b, n in zip(start, self.blocks[level], self.shapes[level], strict=True))
+        return Box(start, tuple(stop))
+
+
+def paint_layout(shapes: tuple[tuple[int, ...], ...], tiled: tuple[bool, ...]) -> PaintLayout:
+    """Choose chunks and blocks for labels of these level shapes.
+
+    Parameters
+    ----------
+    shapes : tuple of tuple of int
+        Shape of every level over the label axes.
+    tiled : tuple of bool
+        Which axes are space; others have chunks and blocks of 1.
+    """
+    ndim = sum(tiled)
+    chunk = _spread(CHUNKS.get(ndim, (32,) * ndim), tiled)
+    block = _spread(BLOCKS.get(ndim, (64,) * ndim), tiled)
+    least = _spread((LEAST_CHUNK.get(ndim, 8),) * ndim, tiled)
+    chunks, blocks = [], []
+    for shape in shapes:
+        fitting = _fit(shapes[0], shape, block, least)
+        if fitting is None:
+            break
+        blocks.append(fitting)
+        chunks.append(tuple(map(min, chunk, fitting)))
+    n_first = len(blocks)
+    half = tuple(max(c, b // 2) for c, b in zip(chunk, block, strict=True))
+    for shape in shapes[n_first:]:
+        blocks.append(half)
+        chunks.append(tuple(map(min, chunk, shape)))
+    return PaintLayout(shapes, tuple(chunks), tuple(blocks), n_first)
+
+
+def _spread(values: tuple[int, ...], tiled: tuple[bool, ...]) -> tuple[int, ...]:
+    left = iter(values)
+    return tuple(next(left) if t else 1 for t in tiled)
+
+
+def _fit(
+    fine: tuple[int, ...], shape: tuple[int, ...], block: tuple[int, ...], least: tuple[int, ...]
+) -> tuple[int, ...] | None:
+    """Return what a block of the finest level is on this level, None if not whole or too small."""
+    fitting = []
+    for n, m, b, low in zip(fine, shape, block, least, strict=True):
+        side = b / level_factor(n, m)
+        if n <= b:
+            fitting.append(max(m, 1))
+        elif side == int(side) and side >= min(low, b):
+            fitting.append(int(side))
+        else:
+            return None
+    return tuple(fitting)
+
+
+@dataclass(frozen=True)
+class PaintJob:
+    """Everything that painting a block of one run needs; shared by all threads.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to do.
+    store : LabelStore
+        Staging.
+    sink : LabelSink
+        Where labels go.
+    ids : FinalIds
+        Final ids of all labels.
+    n_all : ndarray of int64, shape (n_tiles,)
+        Labels staged per tile.
+    layout : PaintLayout
+        Blocks.
+    stop : threading.Event
+        Set when the run is being closed: nothing more is written.
+    """
+
+    plan: Plan
+    store: LabelStore
+    sink: LabelSink
+    ids: FinalIds
+    n_all: NDArray[np.int64]
+    layout: PaintLayout
+    stop: threading.Event
+
+    def blocks(self, level: int) -> Iterator[tuple[int, ...]]:
+        """Yield the blocks' indices of the pass that begins with this level."""
+        return product(*map(range, self.layout.counts(level)))
+
+    def paint(self, levels: list[int], index: tuple[int, ...]) -> None:
+        """Write one block on these levels."""
+        boxes = {k: self.layout.box(k, index) for k in levels}
+        boxes = {k: box for k, box in boxes.items() if box.size}
+        first = levels[0] == 0
+        source = self.plan.grid.shape if first else self.layout.shapes[levels[0] - 1]
+        picks = {k: self._indices(source, k, box) for k, box in boxes.items()}
+        start = tuple(min(int(p[a][0]) for p in picks.values()) for a in range(len(source)))
+        stop = tuple(max(int(p[a][-1]) + 1 for p in picks.values()) for a in range(len(source)))
+        box = Box(start, stop)
+        if first:
+            labels = final_labels(self.plan.grid, self.store, self.ids, self.n_all, box)
+        else:
+            labels = self.sink.read(levels[0] - 1, box)
+        for k, pick in picks.items():
+            if not self.stop.is_set():
+                moved = tuple(i - a for i, a in zip(pick, start, strict=True))
+                self.sink.write(k, boxes[k], sample(labels, moved))
+
+    def _indices(self, source: tuple[int, ...], level: int, box: Box) -> tuple[NDArray[Any], ...]:
+        shape = self.layout.shapes[level]
+        return tuple(
+            sample_index(n, m, a, b)
+            for n, m, a, b in zip(source, shape, box.start, box.stop, strict=True)
+        )
+
+
+def final_labels(
+    grid: TileGrid, store: LabelStore, ids: FinalIds, n_all: NDArray[np.int64], box: Box
+) -> NDArray[Any]:
+    """Return the final labels of a box of the level that was segmented.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The tiles.
+    store : LabelStore
+        Their labels.
+    ids : FinalIds
+        Final ids of all labels.
+    n_all : ndarray of int64, shape (n_tiles,)
+        Labels staged per tile.
+    box : Box
+        Inside the grid's shape.
+    """
+    out = np.zeros(box.shape, ids.dtype)
+    for number in grid.touching(box):
+        staged = store.read(number)
+        if staged is None:
+            continue
+        tile = grid[number]
+        part = tile.core.intersect(box)
+        table = ids.table(number, int(n_all[number]))
+        out[part.relative_to(box).slices] = table[staged[part.relative_to(tile.read).slices]]
+    return out

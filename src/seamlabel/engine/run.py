@@ -1,0 +1,291 @@
+"""`run`: carries a plan out as a generator of events. The coordinator: order, retry, cancel.
+
+Workers get small tasks (a tile, a tile's seams, a block) and hand back small records; pixels never
+pass through here.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel.engine.executors import HEARTBEAT_SECONDS, SerialExecutor, TaskQueue, ThreadExecutor
+from seamlabel.engine.paint import PaintJob, paint_layout
+from seamlabel.engine.seams import SeamFinder
+from seamlabel.engine.segment import TileJob, TileRecord
+from seamlabel.errors import TileError
+from seamlabel.events import (
+    Event,
+    Heartbeat,
+    RunFinished,
+    RunStarted,
+    SeamsMerged,
+    Stage,
+    StageFinished,
+    StageStarted,
+    TileDone,
+    TileFailed,
+    TileSkipped,
+)
+from seamlabel.io.journal import RunDirectory
+from seamlabel.io.ngff.labels import open_sink
+from seamlabel.io.sources import open_source
+from seamlabel.io.staging import create_staging, temporary_folder
+from seamlabel.kernels.merge import LABEL_BITS, FinalIds, UnionFind, too_small
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from numpy.typing import NDArray
+
+    from seamlabel.plan import Plan
+    from seamlabel.protocols import ImageSource, LabelSink, LabelStore, Segmenter
+
+HOPELESS = 3
+"""A run whose first so many tiles all fail is given up: the rest would fail too."""
+SETTLE_SECONDS = 0.7
+"""How long a cancelled run waits for tasks under way; longer ones are left to end unheard."""
+
+
+def run(
+    plan: Plan,
+    *,
+    image: ImageSource | None = None,
+    segmenter: Segmenter | None = None,
+    executor: Callable[[], Executor] | None = None,
+    keep: bool = False,
+) -> Generator[Event, None, None]:
+    """Carry out a plan, telling what happens.
+
+    Closing the generator cancels within a second: nothing more is begun, finished tiles stay
+    staged in the run directory, labels of that name stay as they were.
+
+    Parameters
+    ----------
+    plan : Plan
+        Made by `resolve`.
+    image : array-like, optional
+        The array to segment when the plan's image has no path; axes as in ``plan.info``.
+    segmenter : callable, optional
+        Used instead of the plan's backend.
+    executor : callable, optional
+        Makes the `concurrent.futures.Executor` to use instead of the plan's.
+    keep : bool
+        Keep the run directory when all is done.
+
+    Yields
+    ------
+    Event
+        `RunStarted` first, `RunFinished` last; at least one every 0.2 s on threads.
+
+    Raises
+    ------
+    TileError
+        If the first tiles all fail. A single failing tile is an event, and the run ends without
+        writing labels.
+    ImageError, OutputError
+        If the image cannot be read or the labels cannot be written.
+    """
+    source = open_source(
+        plan.spec.image if image is None else image, plan.info, plan.spec.level, plan.channels
+    )
+    sink = open_sink(plan, plan.output or str(temporary_folder() / "labels.zarr"))
+    folder = RunDirectory(
+        Path(plan.run_dir) if plan.run_dir else temporary_folder() / plan.spec.name, plan.spec.to_json()
+    )
+    pool = executor() if executor else make_executor(plan)
+    coordinator = None
+    try:
+        store = create_staging(folder.path, len(plan.grid), plan.grid.read_shape)
+        job = TileJob(plan, source, store, segmenter)
+        limit = 1 if isinstance(pool, SerialExecutor) else 2 * plan.workers
+        coordinator = _Run(job, sink, folder, TaskQueue(pool, limit))
+        yield from coordinator.events()
+    finally:
+        done = coordinator is not None and coordinator.committed
+        if coordinator is not None:
+            coordinator.close()
+        pool.shutdown(wait=False, cancel_futures=True)
+        folder.close(keep=keep or not done)
+
+
+def make_executor(plan: Plan) -> Executor:
+    """Return the executor that the plan names."""
+    return SerialExecutor() if plan.executor == "serial" else ThreadExecutor(plan.workers)
+
+
+class _Run:
+    """State of one run between two events."""
+
+    def __init__(self, job: TileJob, sink: LabelSink, folder: RunDirectory, queue: TaskQueue) -> None:
+        self.job, self.sink, self.folder, self.queue = job, sink, folder, queue
+        self.plan: Plan = job.plan
+        self.store: LabelStore = job.store
+        self.total = len(self.plan.grid)
+        self.done = 0
+        self.n_core = np.zeros(self.total, np.int64)
+        self.n_all = np.zeros(self.total, np.int64)
+        self.first_id = np.full(self.total, -1, np.int64)  # -1: not staged yet
+        self.next_id = 0
+        self.areas: dict[int, NDArray[np.int64]] = {}
+        self.seams = SeamFinder.of(self.plan)
+        self.unions = UnionFind()
+        self.failed: dict[int, str] = {}
+        self.attempts: dict[int, int] = {}
+        self.painting = False
+        self.committed = False
+        self.started = self.last_event = time.perf_counter()
+
+    def events(self) -> Iterator[Event]:
+        yield RunStarted(0, self.total, str(self.folder.path))
+        yield from self._stage("segment", self.total, self._segment())
+        if self.failed:
+            yield self._finished(0, "")
+            return
+        ids = yield from self._merge()
+        yield from self._paint(ids)
+        yield self._finished(ids.n_objects, self.sink.path)
+
+    def close(self) -> None:
+        """Let go of all work under way; take back labels that were not committed."""
+        self.job.stop.set()
+        self.queue.settle(SETTLE_SECONDS)
+        if self.painting and not self.committed:
+            self.sink.abort()
+
+    def _finished(self, n_objects: int, path: str) -> RunFinished:
+        return RunFinished(
+            done=self.total - len(self.failed),
+            total=self.total,
+            n_objects=n_objects,
+            n_joined=self.unions.n_joined,
+            path=path,
+            failed=dict(self.failed),
+            seconds=time.perf_counter() - self.started,
+            run_dir=str(self.folder.path),
+        )
+
+    def _stage(self, stage: Stage, total: int, events: Iterator[Event | None]) -> Iterator[Event]:
+        """Wrap a stage's events; None asks for a heartbeat where one is due."""
+        start = time.perf_counter()
+        yield StageStarted(0, total, stage)
+        self.last_event = start
+        for event in events:
+            now = time.perf_counter()
+            if event is None and now - self.last_event < 0.9 * HEARTBEAT_SECONDS:
+                continue
+            self.last_event = now
+            yield event or Heartbeat(self.done, total, stage, self._running())
+        yield StageFinished(self.done, total, stage, time.perf_counter() - start)
+
+    def _running(self) -> tuple[int, ...]:
+        return tuple(number for kind, number in self.queue.running() if kind == "tile")
+
+    def _segment(self) -> Iterator[Event | None]:
+        tasks = ((("tile", n), self.job.segment, (n,)) for n in range(self.total))
+        for ended in self.queue.drain(tasks):
+            if ended is None:
+                yield None
+                continue
+            (kind, number), future = ended
+            yield self._tile_ended(number, future) if kind == "tile" else self._seams_ended(number, future)
+        if self.failed and len(self.failed) == self.total:
+            self._give_up()
+
+    def _tile_ended(self, number: int, future: Future[TileRecord]) -> Event | None:
+        error = future.exception()
+        if error is not None:
+            return self._tile_failed(number, error)
+        record = future.result()
+        self.done += 1
+        self.n_core[number], self.n_all[number] = record.n_core, record.n_all
+        self.first_id[number] = self.next_id
+        self.next_id += record.n_core
+        if record.areas is not None:
+            self.areas[number] = record.areas
+        self.folder.record(tile=number, n_core=record.n_core, n_all=record.n_all, seconds=record.seconds)
+        if record.skipped:
+            return TileSkipped(self.done, self.total, number, record.skipped)
+        if record.n_core:
+            self._ask_for_seams(number)
+        first = int(self.first_id[number])
+        return TileDone(self.done, self.total, number, record.n_core, first, record.seconds)
+
+    def _ask_for_seams(self, number: int) -> None:
+        """Compare a finished tile with those neighbours that finished before it."""
+        others = [
+            n for n in self.plan.grid.neighbours(number) if self.first_id[n] >= 0 and self.n_core[n]
+        ]
+        if others:
+            counts = {n: int(self.n_core[n]) for n in (number, *others)}
+            self.queue.add(("seams", number), self.seams.keys, self.store, counts, number, others)
+
+    def _seams_ended(self, number: int, future: Future[NDArray[np.int64]]) -> Event | None:
+        joined = []
+        for one, other in future.result().tolist():
+            if union := self.unions.union(one, other):
+                joined.append((self._provisional(union[0]), self._provisional(union[1])))
+        return SeamsMerged(self.done, self.total, number, tuple(joined)) if joined else None
+
+    def _provisional(self, key: int) -> int:
+        return int(self.first_id[key >> LABEL_BITS]) + (key & ((1 << LABEL_BITS) - 1))
+
+    def _tile_failed(self, number: int, error: BaseException) -> Event | None:
+        """Try again, or record the failure."""
+        self.attempts[number] = self.attempts.get(number, 0) + 1
+        bad_output = isinstance(error, TileError)  # the same again, however often it is tried
+        if self.attempts[number] <= self.plan.spec.retries and not bad_output:
+            self.queue.add(("tile", number), self.job.segment, number)
+            return None
+        reason = error.reason if isinstance(error, TileError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, TileError) and error.hint:
+            reason = f"{reason}. {error.hint}"
+        self.failed[number] = reason
+        self.folder.record(tile=number, failed=reason)
+        if not self.done and len(self.failed) >= HOPELESS:
+            self._give_up()
+        detail = "".join(traceback.format_exception(error))
+        return TileFailed(self.done, self.total, number, reason, detail)
+
+    def _give_up(self) -> None:
+        number, reason = next(iter(self.failed.items()))
+        raise TileError(number, reason, f"All {len(self.failed)} tiles that were tried failed")
+
+    def _merge(self) -> Generator[Event, None, FinalIds]:
+        start = time.perf_counter()
+        yield StageStarted(0, 1, "merge")
+        members = self.unions.members()
+        removed = None
+        if self.plan.min_size > 1:
+            removed = too_small(self.areas, members, self.plan.min_size)
+        ids = FinalIds(self.n_core, members, removed, self.plan.spec.sequential)
+        yield StageFinished(1, 1, "merge", time.perf_counter() - start)
+        return ids
+
+    def _paint(self, ids: FinalIds) -> Iterator[Event]:
+        layout = paint_layout(self.sink.shapes, self.plan.joined)
+        self.painting = True
+        self.sink.begin(ids.dtype, layout.chunks)
+        job = PaintJob(self.plan, self.store, self.sink, ids, self.n_all, layout, self.job.stop)
+        passes = layout.passes()
+        self.done = 0
+        total = sum(int(np.prod(layout.counts(levels[0]))) for levels in passes)
+        yield from self._stage("paint", total, self._blocks(job, passes))
+        self.sink.commit()
+        self.committed = True
+
+    def _blocks(self, job: PaintJob, passes: list[list[int]]) -> Iterator[Event | None]:
+        for levels in passes:
+            tasks: Iterator[Any] = (
+                (("block", index), job.paint, (levels, index)) for index in job.blocks(levels[0])
+            )
+            for ended in self.queue.drain(tasks):
+                if ended is not None:
+                    ended[1].result()
+                    self.done += 1
+                yield None

@@ -1,0 +1,123 @@
+"""One seam task: a finished tile against its finished neighbours. Runs in workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seamlabel.geometry import Box
+from seamlabel.kernels.merge import LABEL_BITS
+from seamlabel.kernels.seams import IouRule, border_steps, overlap_pairs, touching_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from seamlabel.geometry import Tile, TileGrid
+    from seamlabel.plan import Plan
+    from seamlabel.protocols import Labels, LabelStore
+    from seamlabel.spec import MergeSpec
+
+
+@dataclass(frozen=True)
+class SeamFinder:
+    """Finds which labels of neighbouring tiles are one object.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The tiles.
+    joined : tuple of bool
+        Axes along which labels are joined.
+    merge : MergeSpec
+        How objects are judged.
+    radius : int or None
+        Voxels beyond which a cut changes no label, where the backend knows.
+    """
+
+    grid: TileGrid
+    joined: tuple[bool, ...]
+    merge: MergeSpec
+    radius: int | None = None
+
+    @classmethod
+    def of(cls, plan: Plan) -> SeamFinder:
+        """Return the finder that a plan asks for."""
+        return cls(plan.grid, plan.joined, plan.spec.merge, getattr(plan.params, "radius", None))
+
+    def keys(
+        self, store: LabelStore, n_core: Mapping[int, int], number: int, others: Sequence[int]
+    ) -> NDArray[np.int64]:
+        """Return which labels of tile `number` and of its neighbours are one object.
+
+        Parameters
+        ----------
+        store : LabelStore
+            Staging, which holds all these tiles.
+        n_core : mapping
+            Labels with core voxels, for each of these tiles.
+        number : int
+            The tile.
+        others : sequence of int
+            Its neighbours.
+
+        Returns
+        -------
+        ndarray of int64, shape (n, 2)
+            Pairs of keys ``tile << 32 | label``. Only labels with core voxels of their tile: no
+            other is ever painted, and an object that crosses a border has core voxels on both sides.
+        """
+        found = [np.zeros((0, 2), np.int64)]
+        mine = store.read(number)
+        for other in others:
+            theirs = store.read(other)
+            if mine is None or theirs is None:
+                continue
+            one, two = self.grid[number], self.grid[other]
+            pairs = self._pairs(one, two, mine, theirs)
+            owned = (pairs[:, 0] <= n_core[number]) & (pairs[:, 1] <= n_core[other])
+            base = np.array([number, other], np.int64) << LABEL_BITS
+            found.append(pairs[owned] + base)
+        return np.concatenate(found)
+
+    def _pairs(self, one: Tile, two: Tile, mine: Labels, theirs: Labels) -> NDArray[np.int64]:
+        if self.merge.rule == "touching":
+            difference = tuple(b - a for a, b in zip(one.index, two.index, strict=True))
+            return touching_pairs(
+                mine[one.core.relative_to(one.read).slices],
+                theirs[two.core.relative_to(two.read).slices],
+                one.core,
+                two.core,
+                border_steps(difference, self.joined, self.merge.connectivity),
+            )
+        box = self.box(one, two)
+        if not box.size:
+            return np.zeros((0, 2), np.int64)
+        shape = tuple(n for n, joined in zip(box.shape, self.joined, strict=True) if joined)
+        return overlap_pairs(
+            mine[box.relative_to(one.read).slices].reshape(shape),
+            theirs[box.relative_to(two.read).slices].reshape(shape),
+            IouRule(self.merge.iou),
+        )
+
+    def box(self, one: Tile, two: Tile) -> Box:
+        """Return the voxels in which two tiles' labels are compared.
+
+        Where the backend says how far a cut reaches (`radius` r) and the overlap is more than that,
+        only what both tiles can be trusted with: their read boxes less r at the faces that are not
+        the image's. Then both versions agree exactly, whatever lies outside.
+        """
+        axes = zip(self.grid.overlap, self.grid.counts, self.joined, strict=True)
+        cut = [overlap for overlap, count, joined in axes if joined and count > 1]
+        if self.radius is None or not cut or min(cut) <= self.radius:
+            return one.read.intersect(two.read)
+        reach = tuple(self.radius if joined else 0 for joined in self.joined)
+        return self._trusted(one, reach).intersect(self._trusted(two, reach))
+
+    def _trusted(self, tile: Tile, reach: tuple[int, ...]) -> Box:
+        start = (a + r if a else a for a, r in zip(tile.read.start, reach, strict=True))
+        ends = zip(tile.read.stop, reach, self.grid.shape, strict=True)
+        return Box(tuple(start), tuple(b - r if b < n else b for b, r, n in ends))

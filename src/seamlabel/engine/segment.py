@@ -1,0 +1,174 @@
+"""One tile: read, segment, check, number, stage. Runs in workers; knows nothing of other tiles."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel.errors import TileError
+from seamlabel.kernels.relabel import number_locally
+from seamlabel.kernels.statistics import ImageStatistics
+from seamlabel.protocols import SegmentContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from seamlabel.io.sources import Source
+    from seamlabel.plan import Plan
+    from seamlabel.protocols import LabelStore, Segmenter, Statistics
+
+
+@dataclass(frozen=True, slots=True)
+class TileRecord:
+    """What the coordinator keeps of a finished tile."""
+
+    tile: int
+    n_core: int
+    n_all: int
+    seconds: float
+    areas: NDArray[np.int64] | None = None
+    skipped: str = ""
+
+
+@dataclass
+class TileJob:
+    """Everything that segmenting a tile of one run needs; shared by all threads.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to do.
+    source : Source
+        The image.
+    store : LabelStore
+        Staging.
+    segmenter : callable, optional
+        Used instead of the plan's backend; one for all threads.
+    """
+
+    plan: Plan
+    source: Source
+    store: LabelStore
+    segmenter: Segmenter | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        """Prepare what is shared: one segmenter per thread, statistics once per channel."""
+        self._local = threading.local()
+        self._once = threading.Lock()
+        channels = self.plan.channels or (0,)
+        self._statistics: Callable[[int], Statistics] = cache(
+            lambda position: ImageStatistics.of(self.source.sample(channels[position]))
+        )
+
+    def statistics(self, position: int) -> Statistics:
+        """Return image-wide statistics of the chosen channel at this position; taken once."""
+        with self._once:
+            return self._statistics(position)
+
+    def segment(self, number: int) -> TileRecord:
+        """Segment and stage tile `number`.
+
+        Raises
+        ------
+        TileError
+            If the segmenter gave something that is not labels.
+        """
+        start = time.perf_counter()
+        plan, tile = self.plan, self.plan.grid[number]
+        image = self.source.read(tile.read)
+        limit = self._skip_limit()
+        if limit is not None and not (image > limit).any():
+            return TileRecord(number, 0, 0, time.perf_counter() - start, skipped=f"nothing above {limit:g}")
+        labels = check_labels(self._segmenter()(image), self._space(tile.read.shape), number)
+        local = number_locally(
+            labels.reshape(tile.read.shape), tile.core.relative_to(tile.read).slices
+        )
+        if local.n_core and not self.stop.is_set():
+            self.store.write(number, local.labels)
+        return TileRecord(
+            number,
+            local.n_core,
+            local.n_all,
+            time.perf_counter() - start,
+            local.areas if plan.min_size > 1 else None,
+        )
+
+    def _space(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(n for n, tiled in zip(shape, self.plan.joined, strict=True) if tiled)
+
+    def _skip_limit(self) -> float | None:
+        limit = self.plan.spec.skip_empty
+        return self.statistics(0).otsu() if limit == "otsu" else limit
+
+    def _segmenter(self) -> Segmenter:
+        if self.segmenter is not None:
+            return self.segmenter
+        made: Segmenter | None = getattr(self._local, "segmenter", None)
+        if made is None:
+            made = self.plan.backend.make(self.plan.params, self._context())
+            self._local.segmenter = made
+        return made
+
+    def _context(self) -> SegmentContext:
+        plan = self.plan
+        names = plan.info.channels or tuple(map(str, plan.channels))
+        return SegmentContext(
+            axes="".join(axis.name for axis in plan.axes if axis.tiled),
+            dtype=plan.info.dtype,
+            scale=tuple(s for s, a in zip(plan.scale, plan.axes, strict=True) if a.tiled),
+            channels=tuple(names[i] for i in plan.channels),
+            statistics=self.statistics,
+        )
+
+
+def check_labels(result: Any, shape: tuple[int, ...], tile: int) -> NDArray[Any]:
+    """Return a segmenter's result as an integer array.
+
+    Parameters
+    ----------
+    result : array-like
+        What the segmenter returned.
+    shape : tuple of int
+        Space shape of the tile that it was given.
+    tile : int
+        The tile's number, for messages.
+
+    Raises
+    ------
+    TileError
+        If it is nothing, of another shape, not of integers, or negative somewhere.
+    """
+    if result is None:
+        raise TileError(tile, "the segmenter returned nothing", "Let it return the label array")
+    labels = np.asarray(result)
+    if labels.shape != shape:
+        raise TileError(
+            tile,
+            f"the segmenter returned shape {labels.shape} for a tile of {shape}",
+            "Let it return one label per voxel, without channel axis",
+        )
+    if labels.dtype == bool:
+        raise TileError(
+            tile, "the segmenter returned a mask", "Number its objects: scipy.ndimage.label(mask)[0]"
+        )
+    if labels.dtype.kind not in "iu":
+        nans = labels.dtype.kind == "f" and bool(np.isnan(labels).any())
+        what = f"{labels.dtype} labels" + (" with NaN" if nans else "")
+        raise TileError(
+            tile, f"the segmenter returned {what}", "Let it return integers: labels.astype('int32')"
+        )
+    if labels.dtype.kind == "i" and labels.size and int(labels.min()) < 0:
+        raise TileError(
+            tile,
+            f"the segmenter returned negative labels (least {int(labels.min())})",
+            "Let background be 0 and objects be positive",
+        )
+    return labels

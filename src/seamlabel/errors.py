@@ -1,0 +1,100 @@
+"""The error tree and `Problem`, and nothing else.
+
+::
+
+    SeamlabelError                     everything this package raises on purpose
+    ├── SpecError        (ValueError)  the request cannot be planned; `.problems` name the fields
+    ├── ImageError       (ValueError)  the image cannot be opened or understood
+    ├── OutputError      (OSError)     the labels cannot be written where they were asked for
+    ├── BackendError     (ValueError)  a backend is unknown, not installed, or cannot be made
+    ├── TileError        (ValueError)  one tile failed; `.tile` is its number
+    └── IncompleteError                a run ended with failed tiles; `.failed` maps tile to reason
+
+None derives from RuntimeError: napari's generator workers swallow those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a request.
+
+    Parameters
+    ----------
+    field : str
+        Name of the field of `RunSpec`, dotted for parts (``"params.sigma"``).
+    message : str
+        What is wrong, with the offending value.
+    fix : str
+        How to mend it, in the imperative.
+    """
+
+    field: str
+    message: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        """Return ``field: message. fix``, on one line."""
+        text = f"{self.field}: {self.message}"
+        return f"{text}. {self.fix}" if self.fix else text
+
+
+class SeamlabelError(Exception):
+    """Base of all errors of this package; `hint` says how to mend it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class SpecError(SeamlabelError, ValueError):
+    """A request that cannot be planned; `problems` lists why, by field."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class ImageError(SeamlabelError, ValueError):
+    """An image that cannot be opened, or has no axes that can be tiled."""
+
+
+class OutputError(SeamlabelError, OSError):
+    """Labels that cannot be written where they were asked for."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        SeamlabelError.__init__(self, message, hint)
+
+
+class BackendError(SeamlabelError, ValueError):
+    """A backend that is unknown, not installed, or cannot be made."""
+
+
+class TileError(SeamlabelError, ValueError):
+    """A tile whose segmentation failed or gave something that is not labels."""
+
+    def __init__(self, tile: int, message: str, hint: str = "") -> None:
+        super().__init__(f"tile {tile}: {message}", hint)
+        self.tile = tile
+        self.reason = message
+
+
+class IncompleteError(SeamlabelError):
+    """A run in which tiles failed; no labels were written to the image."""
+
+    def __init__(self, failed: Mapping[int, str], run_dir: str = "") -> None:
+        self.failed: dict[int, str] = dict(failed)
+        self.run_dir = run_dir
+        number, reason = next(iter(self.failed.items()))
+        kept = f" Finished tiles are kept in {run_dir}." if run_dir else ""
+        super().__init__(
+            f"{len(self.failed)} tile(s) failed, the labels were not written; tile {number}: {reason}",
+            f"Mend the cause and run again.{kept}",
+        )

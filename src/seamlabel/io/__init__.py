@@ -1,0 +1,1 @@
+"""Everything that touches storage; the only part that imports zarr."""

@@ -1,0 +1,125 @@
+"""NGFF attributes as this package writes them: axes, datasets, image-label, provenance. Pure.
+
+Knows the wording of NGFF 0.4 (zarr 2) and 0.5 (zarr 3); writes nothing itself.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from seamlabel import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from seamlabel.axes import Axis
+    from seamlabel.io.ngff.documents import ZarrFormat
+    from seamlabel.plan import Plan
+
+VERSIONS: dict[ZarrFormat, str] = {2: "0.4", 3: "0.5"}
+"""NGFF version that goes with each zarr format."""
+
+
+def ngff_part(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes that hold the NGFF keys: those under ``ome`` since 0.5."""
+    found = attributes.get("ome")
+    return found if isinstance(found, dict) else attributes
+
+
+def multiscale(
+    name: str,
+    axes: Sequence[Axis],
+    levels: Iterable[tuple[str, tuple[float, ...], tuple[float, ...]]],
+) -> dict[str, Any]:
+    """Return an entry of ``multiscales``, without version.
+
+    Parameters
+    ----------
+    name : str
+        What viewers show.
+    axes : sequence of Axis
+        In array order.
+    levels : iterable of (path, scale, translation)
+        Full resolution first; world units. A translation of zeros is left out.
+    """
+    datasets = []
+    for path, scale, translation in levels:
+        transforms: list[dict[str, Any]] = [{"type": "scale", "scale": list(scale)}]
+        if any(translation):
+            transforms.append({"type": "translation", "translation": list(translation)})
+        datasets.append({"path": path, "coordinateTransformations": transforms})
+    described = [
+        {"name": axis.name, "type": axis.kind, **({"unit": axis.unit} if axis.unit else {})} for axis in axes
+    ]
+    return {"name": name, "axes": described, "datasets": datasets}
+
+
+def group_attributes(
+    zarr_format: ZarrFormat, image: dict[str, Any], more: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the attributes of a group with one multiscale image, and `more` NGFF keys beside it."""
+    version = VERSIONS[zarr_format]
+    if zarr_format == 2:
+        return {"multiscales": [{"version": version, **image}], **(more or {})}
+    return {"ome": {"version": version, "multiscales": [image], **(more or {})}}
+
+
+def label_attributes(
+    plan: Plan, paths: Sequence[str], zarr_format: ZarrFormat, source: str | None
+) -> dict[str, Any]:
+    """Return the attributes of a finished label group.
+
+    Parameters
+    ----------
+    plan : Plan
+        Says axes, scales and translations of every level, and what was asked for.
+    paths : sequence of str
+        The arrays, full resolution first.
+    zarr_format : {2, 3}
+        Format of the store.
+    source : str or None
+        Where the image lies, seen from the label group.
+    """
+    pick = plan.info.label_axes
+    levels = [
+        (path, tuple(level.scale[i] for i in pick), tuple(level.translation[i] for i in pick))
+        for path, level in zip(paths, plan.info.levels, strict=True)
+    ]
+    label: dict[str, Any] = {"version": VERSIONS[zarr_format]}
+    if source:
+        label["source"] = {"image": source}
+    image = multiscale(plan.spec.name, plan.axes, levels)
+    attributes = group_attributes(zarr_format, image, {"image-label": label})
+    return {
+        **attributes,
+        "seamlabel": {"state": "complete", "version": __version__, "spec": provenance(plan)},
+    }
+
+
+def writing_attributes() -> dict[str, Any]:
+    """Return the attributes of a label group that is not finished: no reader takes it for a label."""
+    return {"seamlabel": {"state": "writing", "version": __version__}}
+
+
+def listing(zarr_format: ZarrFormat, attributes: dict[str, Any], name: str | None = None) -> dict[str, Any]:
+    """Return the attributes of a ``labels`` group with `name` entered, and all else kept."""
+    ome = dict(ngff_part(attributes))
+    old = ome.get("labels")
+    names = list(old) if isinstance(old, list) else []
+    ome["labels"] = names if name is None or name in names else [*names, name]
+    if zarr_format == 2:
+        return ome
+    return {**attributes, "ome": {"version": VERSIONS[3], **ome}}
+
+
+def provenance(plan: Plan) -> dict[str, Any]:
+    """Return the run's spec as JSON gives it back; functions become ``module:name``."""
+    spec: dict[str, Any] = json.loads(json.dumps(plan.spec.model_dump(), default=_name))
+    return spec
+
+
+def _name(value: Any) -> str:
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}:{value.__qualname__}"
+    return str(value)

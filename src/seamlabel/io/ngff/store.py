@@ -1,0 +1,74 @@
+"""Creating zarr arrays in one way for labels and images: separators, byte order, compression.
+
+Knows zarr's two formats, nothing of NGFF.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+from numcodecs import Blosc, Zstd
+from zarr.codecs import BloscCodec, BytesCodec, ZstdCodec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seamlabel.io.ngff.documents import ZarrFormat
+
+
+def create_array(
+    folder: Path,
+    shape: tuple[int, ...],
+    dtype: str,
+    chunks: tuple[int, ...],
+    *,
+    zarr_format: ZarrFormat,
+    names: tuple[str, ...],
+    shuffle: bool = False,
+) -> zarr.Array[Any]:
+    """Make an array in this folder: little endian, fill value 0, zstd level 1.
+
+    Parameters
+    ----------
+    folder : Path
+        Becomes the array.
+    shape, chunks : tuple of int
+        Voxels; chunks are cut at the shape.
+    dtype : str
+        numpy name.
+    zarr_format : {2, 3}
+        Format; chunks are in nested folders in both.
+    names : tuple of str
+        Names of the axes, kept as ``dimension_names`` in zarr 3.
+    shuffle : bool
+        Shuffle bytes before compression: good for intensities, bad for labels.
+    """
+    little = np.dtype(dtype).newbyteorder("<")
+    common: dict[str, Any] = {
+        "store": str(folder),
+        "shape": shape,
+        "dtype": little,
+        "chunks": tuple(min(c, n) for c, n in zip(chunks, shape, strict=True)),
+        "fill_value": 0,
+        # zarr's own test for empty chunks costs as much as the write; callers skip empty boxes
+        "config": {"write_empty_chunks": True},
+    }
+    if zarr_format == 2:
+        return zarr.create_array(
+            **common,
+            zarr_format=2,
+            compressors=Blosc("zstd", 1, Blosc.SHUFFLE) if shuffle else Zstd(level=1),
+            filters=None,
+            chunk_key_encoding={"name": "v2", "separator": "/"},
+        )
+    blosc = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=little.itemsize)
+    return zarr.create_array(
+        **common,
+        zarr_format=3,
+        serializer=BytesCodec(endian="little") if little.itemsize > 1 else BytesCodec(endian=None),
+        compressors=blosc if shuffle else ZstdCodec(level=1),
+        filters=None,
+        dimension_names=names,
+    )

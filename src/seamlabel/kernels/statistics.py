@@ -1,0 +1,130 @@
+"""Intensity statistics of pixels: extremes, percentiles, Otsu's threshold.
+
+Knows a flat array of pixels; not which image, level or channel they come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BINS = 4096
+"""Bins of the histogram of floating-point pixels."""
+_DENSE = 1 << 22
+"""Range of integers up to which they are counted without sorting."""
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class ImageStatistics:
+    """Statistics of pixels, from their histogram; meets `seamlabel.protocols.Statistics`.
+
+    Parameters
+    ----------
+    minimum, maximum : float
+        Extremes of the pixels that are finite.
+    values : array of float, shape (n,)
+        Ascending: the values there are (integers), or centres of bins.
+    counts : array of int, shape (n,)
+        Pixels of each value or bin.
+    width : float
+        Width of a bin; 0 where values are exact.
+    """
+
+    minimum: float
+    maximum: float
+    values: NDArray[np.float64] = field(repr=False)
+    counts: NDArray[np.int64] = field(repr=False)
+    width: float = 0.0
+
+    @classmethod
+    def of(cls, pixels: NDArray[Any]) -> ImageStatistics:
+        """Take the statistics of pixels of any shape.
+
+        Integers and booleans are counted exactly, floats in `BINS` bins between their extremes.
+        NaN and infinite pixels are ignored.
+
+        Raises
+        ------
+        ValueError
+            If there is no pixel, or none that is finite.
+        """
+        flat = np.asarray(pixels).ravel()
+        if flat.dtype.kind == "f":
+            flat = flat[np.isfinite(flat)]
+        if not flat.size:
+            msg = f"no finite pixel among {np.size(pixels)} of type {np.asarray(pixels).dtype}"
+            raise ValueError(msg)
+        if flat.dtype.kind == "b":
+            flat = flat.view(np.uint8)
+        low, high = flat.min(), flat.max()
+        if flat.dtype.kind == "f" and high > low:
+            return _of_floats(flat, float(low), float(high))
+        if flat.dtype.kind == "f":
+            return cls(float(low), float(high), np.array([low], np.float64), np.array([flat.size]))
+        return cls(float(low), float(high), *_count(flat, int(low), int(high)))
+
+    def otsu(self) -> float:
+        """Return Otsu's threshold: the last value (or bin centre) of the darker class.
+
+        Maximises the between-class variance ``(mu_T w(k) - mu(k))^2 / (w(k) (1 - w(k)))``, eq. 18
+        of N. Otsu, A threshold selection method from gray-level histograms, IEEE Trans. SMC 9,
+        62-66 (1979); the lowest of equal maxima. Of an even image: its value, which nothing exceeds.
+        """
+        if len(self.values) == 1:
+            return float(self.values[0])
+        weights = np.cumsum(self.counts)[:-1] / self.counts.sum()
+        offsets = self.values - self.values[0]  # keeps large values, such as 64-bit ones, precise
+        sums = np.cumsum(offsets * (self.counts / self.counts.sum()))
+        between = (sums[-1] * weights - sums[:-1]) ** 2 / (weights * (1 - weights))
+        return float(self.values[int(np.argmax(between))])
+
+    def percentile(self, percent: float) -> float:
+        """Return the lowest value (or upper edge of a bin) that `percent` % of the pixels do not exceed.
+
+        Raises
+        ------
+        ValueError
+            If `percent` is not within 0 to 100.
+        """
+        if not 0 <= percent <= 100:
+            msg = f"percent {percent} is not within 0 to 100"
+            raise ValueError(msg)
+        if percent == 0:
+            return self.minimum
+        total = np.cumsum(self.counts)
+        place = int(np.searchsorted(total, percent / 100 * total[-1]))
+        return min(self.maximum, float(self.values[min(place, len(total) - 1)]) + self.width / 2)
+
+
+def _count(flat: NDArray[Any], low: int, high: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the values that integers have, and how many have each."""
+    if high - low >= _DENSE:
+        values, counts = np.unique(flat, return_counts=True)
+        return values.astype(np.float64), counts.astype(np.int64)
+    dense = np.zeros(high - low + 1, np.int64)
+    for start in range(0, flat.size, _BLOCK):
+        block = flat[start : start + _BLOCK]
+        # a narrow signed type cannot hold the difference, uint64 does not fit into a signed one
+        shifted = block - flat.dtype.type(low) if low >= 0 else block.astype(np.int64) - low
+        dense += np.bincount(shifted.astype(np.intp, copy=False), minlength=dense.size)
+    present = np.flatnonzero(dense)
+    return present + float(low), dense[present]
+
+
+def _of_floats(flat: NDArray[Any], low: float, high: float) -> ImageStatistics:
+    width = high / BINS - low / BINS
+    if not width > 0:  # a range of denormal numbers cannot be divided
+        return ImageStatistics(low, high, np.array([low, high]), np.array([1, flat.size - 1]))
+    counts = np.zeros(BINS, np.int64)
+    for start in range(0, flat.size, _BLOCK):
+        places = (flat[start : start + _BLOCK].astype(np.float64) - low) / width
+        counts += np.bincount(np.minimum(places.astype(np.intp), BINS - 1), minlength=BINS)
+    values = low + (np.arange(BINS) + 0.5) * width
+    full = np.flatnonzero(counts)
+    return ImageStatistics(low, high, values[full], counts[full], width)

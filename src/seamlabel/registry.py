@@ -1,0 +1,249 @@
+"""The backends there are: records that can be listed without importing what they need.
+
+Records come from this package, from entry points in the group ``seamlabel.backends`` (each a
+`Backend`, or a list of them) and from `register`. Knows nothing of images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, dataclass, field, fields
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from math import isfinite
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from seamlabel.errors import BackendError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from seamlabel.protocols import SegmentContext, Segmenter
+
+GROUP = "seamlabel.backends"
+_registry: dict[str, Backend] = {}
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A named way to segment.
+
+    Parameters
+    ----------
+    name : str
+        Key in the registry, command line and run files.
+    title : str
+        What people read.
+    params : str
+        ``"module:Class"`` of the parameters: a frozen dataclass whose fields are annotated
+        ``Annotated[type, {"min": …, "max": …, "label": …, "tooltip": …, "unit": …}]``. It may have
+        two more attributes, used by "auto": `radius` (voxels beyond which a cut cannot change the
+        labels) and `diameter` (of a typical object, in voxels). Its module must not import what
+        `needs` names when it is itself imported.
+    factory : str
+        ``"module:function"``: ``function(params, context) -> segmenter``.
+    needs : tuple of str
+        Modules that must be importable.
+    install : str
+        The command that installs them.
+    kind : {"labels", "dense"}
+        What segmenters return.
+    max_channels : int or None
+        How many channels it takes at once; None for any number.
+    whole_object : tuple of str
+        Parameters that the engine applies to whole objects after the merge instead of the
+        segmenter to cut ones; only ``"min_size"``.
+    bytes_per_voxel : int
+        Peak memory per voxel of a tile's read box, pixels included.
+    rule : {"iou", "touching"}
+        Merge rule suited best.
+    """
+
+    name: str
+    title: str
+    params: str
+    factory: str
+    needs: tuple[str, ...] = ()
+    install: str = ""
+    kind: Literal["labels", "dense"] = "labels"
+    max_channels: int | None = 1
+    whole_object: tuple[str, ...] = ()
+    bytes_per_voxel: int = 64
+    rule: Literal["iou", "touching"] = "iou"
+    description: str = field(default="", compare=False)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Modules that this backend needs and that are not installed."""
+        return tuple(name for name in self.needs if find_spec(name) is None)
+
+    def params_type(self) -> type[Any]:
+        """Return the dataclass of the parameters."""
+        loaded: type[Any] = _load(self.params)
+        return loaded
+
+    def make(self, params: Any, context: SegmentContext) -> Segmenter:
+        """Return a segmenter.
+
+        Raises
+        ------
+        BackendError
+            If a module that it needs is not installed.
+        """
+        if self.missing:
+            msg = f"backend '{self.name}' needs {', '.join(self.missing)}, not installed here"
+            raise BackendError(msg, f"Install with: {self.install}")
+        factory: Callable[[Any, SegmentContext], Segmenter] = _load(self.factory)
+        return factory(params, context)
+
+    def parse(self, values: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
+        """Return the parameters made of `values`, or None and why not, by field ``params.NAME``."""
+        known = {f.name: f for f in fields(self.params_type())}
+        hints = get_type_hints(self.params_type(), include_extras=True)
+        problems, good = [], {}
+        for name, value in values.items():
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                fix = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}"
+                problems.append(Problem(f"params.{name}", f"'{self.name}' has no such parameter", fix))
+                continue
+            try:
+                good[name] = _checked(hints[name], value)
+            except ValueError as error:
+                problems.append(Problem(f"params.{name}", str(error), _range(hints[name])))
+        problems += [
+            Problem(f"params.{name}", f"'{self.name}' needs a value for it", "Give one")
+            for name, f in known.items()
+            if _required(f) and name not in values
+        ]
+        if problems:
+            return None, problems
+        try:
+            return self.params_type()(**good), []
+        except ValueError as error:
+            return None, [Problem("params", str(error), f"See: seamlabel backends {self.name}")]
+
+
+def _required(f: Field[Any]) -> bool:
+    return f.default is MISSING and f.default_factory is MISSING
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def options(hint: Any) -> dict[str, Any]:
+    """Return the ``{"min": …}`` part of an annotation, empty if it has none."""
+    if get_origin(hint) is Annotated:
+        return next((dict(part) for part in get_args(hint)[1:] if isinstance(part, dict)), {})
+    return {}
+
+
+def _bare(hint: Any) -> tuple[Any, ...]:
+    """Return the alternatives of an annotation: types, None's type, literal values."""
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    if get_origin(hint) in (Union, UnionType):
+        return get_args(hint)
+    return (get_origin(hint) or hint,)  # dict for dict[str, Any]
+
+
+def _checked(hint: Any, value: Any) -> Any:
+    """Return `value` as the annotation wants it; a string is read as a number where one is due."""
+    choices = _bare(hint)
+    if value is None and type(None) in choices:
+        return None
+    if get_origin(_strip(hint)) is Literal:
+        if value not in choices:
+            msg = f"{value!r} is not one of {', '.join(map(repr, choices))}"
+            raise ValueError(msg)
+        return value
+    value = _cast(choices, value)
+    limits = options(hint)
+    low, high = limits.get("min"), limits.get("max")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and not ((low is None or value >= low) and (high is None or value <= high)):
+        msg = f"{value!r} is out of range"
+        raise ValueError(msg)
+    return value
+
+
+def _strip(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _cast(choices: tuple[Any, ...], value: Any) -> Any:
+    if hasattr(value, "item") and not isinstance(value, str):
+        value = value.item()
+    if isinstance(value, str) and type(None) in choices and value.lower() in {"none", "auto", ""}:
+        return None
+    for kind in choices:
+        if kind is bool:
+            if isinstance(value, bool):
+                return value
+            if str(value).lower() in _WORDS:
+                return _WORDS[str(value).lower()]
+        elif kind in (int, float) and not isinstance(value, bool):
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                continue
+            if not isfinite(number) or (kind is int and number != int(number)):
+                continue
+            return kind(number)
+        elif isinstance(kind, type) and isinstance(value, kind):
+            return value
+    names = " or ".join(getattr(c, "__name__", str(c)).replace("NoneType", "None") for c in choices)
+    msg = f"{value!r} is not of type {names}"
+    raise ValueError(msg)
+
+
+def _range(hint: Any) -> str:
+    limits = options(hint)
+    low, high = limits.get("min"), limits.get("max")
+    if low is not None and high is not None:
+        return f"Use {low} to {high}"
+    if low is not None:
+        return f"Use {low} or more"
+    return f"Use {high} or less" if high is not None else ""
+
+
+def register(backend: Backend) -> Backend:
+    """Add a backend to the registry, replacing one of the same name; returns it."""
+    _registry[backend.name] = backend
+    return backend
+
+
+def backends() -> dict[str, Backend]:
+    """Return all backends by name: built in, from other packages, and registered."""
+    found: dict[str, Backend] = {}
+    for point in entry_points(group=GROUP):
+        loaded = point.load()
+        for backend in loaded if isinstance(loaded, list | tuple) else [loaded]:
+            found[backend.name] = backend
+    return {**found, **_registry}
+
+
+def backend(name: str) -> Backend:
+    """Return the backend of this name.
+
+    Raises
+    ------
+    BackendError
+        If there is none; the hint lists those there are.
+    """
+    known = backends()
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(sorted(known))}"
+        msg = f"there is no backend '{name}'"
+        raise BackendError(msg, hint)
+    return known[name]
