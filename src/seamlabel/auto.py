@@ -48,7 +48,9 @@ def auto_tile_shape(
     for t, c, n in zip(shape, chunks, size, strict=True):
         whole = max(1, round(t / c)) * c if c <= 1.5 * t else t
         tile.append(n if n <= 1.25 * whole else whole)
-    while max(tile) > 16 and prod(min(t + 2 * h, n) for t, h, n in zip(tile, overlap, size, strict=True)) > max(voxels, 1):
+    while max(tile) > 16 and prod(
+        min(t + 2 * h, n) for t, h, n in zip(tile, overlap, size, strict=True)
+    ) > max(voxels, 1):
         longest = tile.index(max(tile))
         tile[longest] = ceil(tile[longest] / 2)
     return tuple(tile)

@@ -6,7 +6,9 @@ Knows names, units, shapes and scales; does not know where pixels come from.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
+T = TypeVar("T")
 CHANNEL = "c"
 TIME = "t"
 _KINDS = {TIME: "time", CHANNEL: "channel", "z": "space", "y": "space", "x": "space"}
@@ -130,6 +132,6 @@ class ImageInfo:
         """Position of the channel axis, or None."""
         return next((i for i, axis in enumerate(self.axes) if axis.kind == "channel"), None)
 
-    def label_values(self, values: tuple[int, ...]) -> tuple[int, ...]:
+    def label_values(self, values: tuple[T, ...]) -> tuple[T, ...]:
         """Keep of a per-axis tuple the entries of the label axes."""
         return tuple(values[i] for i in self.label_axes)

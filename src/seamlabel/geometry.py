@@ -75,9 +75,7 @@ class Box:
 
     def contains(self, other: Box) -> bool:
         """Return whether `other` lies inside this box."""
-        return all(map(int.__le__, self.start, other.start)) and all(
-            map(int.__ge__, self.stop, other.stop)
-        )
+        return all(map(int.__le__, self.start, other.start)) and all(map(int.__ge__, self.stop, other.stop))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +190,7 @@ class TileGrid:
         """
         index = self.index(number)
         start = tuple(i * t for i, t in zip(index, self.tile_shape, strict=True))
-        stop = tuple(
-            min(a + t, n) for a, t, n in zip(start, self.tile_shape, self.shape, strict=True)
-        )
+        stop = tuple(min(a + t, n) for a, t, n in zip(start, self.tile_shape, self.shape, strict=True))
         core = Box(start, stop)
         return Tile(number, index, core, self._read(core))
 
@@ -237,8 +233,7 @@ class TileGrid:
         """Yield the numbers of the tiles beside this one (faces, edges and corners), ascending."""
         index = self.index(number)
         ranges = [
-            range(max(0, i - 1), min(count, i + 2))
-            for i, count in zip(index, self.counts, strict=True)
+            range(max(0, i - 1), min(count, i + 2)) for i, count in zip(index, self.counts, strict=True)
         ]
         for other in product(*ranges):
             if other != index:

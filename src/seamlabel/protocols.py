@@ -5,14 +5,17 @@ Only shapes of things; no behaviour.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import numpy as np
 from numpy.typing import NDArray
 
-from seamlabel.geometry import Box
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from seamlabel.geometry import Box
 
 Labels = NDArray[Any]
 """Integer array, 0 = background, one positive number per object."""

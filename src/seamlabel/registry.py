@@ -142,6 +142,16 @@ def options(hint: Any) -> dict[str, Any]:
     return {}
 
 
+def default_text(item: Field[Any]) -> str:
+    """Return a parameter's default as one would type it; "auto" for None, "?" where one is needed."""
+    if _required(item):
+        return "?"
+    value = item.default
+    if item.default_factory is not MISSING:
+        value = item.default_factory()
+    return "auto" if value is None else str(value)
+
+
 def _bare(hint: Any) -> tuple[Any, ...]:
     """Return the alternatives of an annotation: types, None's type, literal values."""
     if get_origin(hint) is Annotated:
@@ -181,29 +191,33 @@ _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 
 def _cast(choices: tuple[Any, ...], value: Any) -> Any:
+    """Return `value` as the first of these types that it can be read as."""
     if hasattr(value, "item") and not isinstance(value, str):
         value = value.item()
     if isinstance(value, str) and type(None) in choices and value.lower() in {"none", "auto", ""}:
         return None
     for kind in choices:
-        if kind is bool:
-            if isinstance(value, bool):
-                return value
-            if str(value).lower() in _WORDS:
-                return _WORDS[str(value).lower()]
-        elif kind in (int, float) and not isinstance(value, bool):
-            try:
-                number = float(value)
-            except (TypeError, ValueError):
-                continue
-            if not isfinite(number) or (kind is int and number != int(number)):
-                continue
-            return kind(number)
-        elif isinstance(kind, type) and isinstance(value, kind):
-            return value
+        found = _as_kind(kind, value)
+        if found is not None:
+            return found
     names = " or ".join(getattr(c, "__name__", str(c)).replace("NoneType", "None") for c in choices)
     msg = f"{value!r} is not of type {names}"
     raise ValueError(msg)
+
+
+def _as_kind(kind: Any, value: Any) -> Any:
+    """Return `value` as this type, None if it cannot be read so."""
+    if kind is bool:
+        return value if isinstance(value, bool) else _WORDS.get(str(value).lower())
+    if kind in (int, float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            return None
+        whole = isfinite(number) and (kind is float or number == int(number))
+        return kind(number) if whole else None
+    kind = get_origin(kind) or kind
+    return value if isinstance(kind, type) and isinstance(value, kind) else None
 
 
 def _range(hint: Any) -> str:

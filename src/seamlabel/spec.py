@@ -144,9 +144,9 @@ class RunSpec(_Frozen):
     level: Natural = 0
     channels: Annotated[tuple[int | str, ...] | None, BeforeValidator(_sizes)] = None
     tile_shape: Annotated[Auto | Positive | tuple[Positive, ...], BeforeValidator(_sizes)] = "auto"
-    overlap: Annotated[
-        Auto | Natural | tuple[Natural, ...] | dict[str, Natural], BeforeValidator(_sizes)
-    ] = "auto"
+    overlap: Annotated[Auto | Natural | tuple[Natural, ...] | dict[str, Natural], BeforeValidator(_sizes)] = (
+        "auto"
+    )
     merge: Annotated[MergeSpec, BeforeValidator(_merge)] = MergeSpec()
     min_size: Natural = 0
     output: str | None = None

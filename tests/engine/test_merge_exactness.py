@@ -44,7 +44,7 @@ def truths(draw, shape):
         colours = rng.integers(0, 3, shape)
         out = np.zeros(shape, int)
         for colour in (1, 2):
-            pieces, n = ndimage.label(colours == colour, full)
+            pieces, _ = ndimage.label(colours == colour, full)
             out[pieces > 0] = pieces[pieces > 0] + out.max()
         return out
     if kind == "dense":
@@ -76,9 +76,7 @@ def tile_labels(truth, grid, radius, rng):
     for tile in grid:
         cut = split(truth[tile.read.slices])
         trusted = np.ones(cut.shape, bool)
-        for axis, (a, b, n) in enumerate(
-            zip(tile.read.start, tile.read.stop, grid.shape, strict=True)
-        ):
+        for axis, (a, b, n) in enumerate(zip(tile.read.start, tile.read.stop, grid.shape, strict=True)):
             along = [slice(None)] * cut.ndim
             if a > 0:
                 along[axis] = slice(0, radius)

@@ -55,7 +55,7 @@ def test_ids_equal_a_brute_force_table(run, least, order):
 
 @given(run=runs())
 def test_without_sequence_objects_still_have_one_id_each(run):
-    n_core, keys, pairs, sizes = run
+    n_core, keys, pairs, _ = run
     unions = UnionFind()
     for a, b in pairs:
         unions.union(a, b)

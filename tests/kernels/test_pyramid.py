@@ -8,7 +8,16 @@ from seamlabel.kernels.pyramid import level_factor, sample, sample_index
 
 @pytest.mark.parametrize(
     ("fine", "coarse", "factor"),
-    [(8, 4, 2), (9, 4, 2), (9, 5, 2), (8111, 507, 16), (100, 30, 100 / 30), (5, 5, 1), (4, 8, 0.5), (7, 1, 7)],
+    [
+        (8, 4, 2),
+        (9, 4, 2),
+        (9, 5, 2),
+        (8111, 507, 16),
+        (100, 30, 100 / 30),
+        (5, 5, 1),
+        (4, 8, 0.5),
+        (7, 1, 7),
+    ],
 )
 def test_ratios_that_come_from_rounding_are_whole(fine, coarse, factor):
     assert level_factor(fine, coarse) == pytest.approx(factor)

@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 from seamlabel.kernels.seams import IouRule, border_steps, overlap_pairs
 
 
-@given(
-    st.integers(1, 10**9), st.integers(0, 10**9), st.integers(0, 10**9), st.floats(0.001, 1.0)
-)
+@given(st.integers(1, 10**9), st.integers(0, 10**9), st.integers(0, 10**9), st.floats(0.001, 1.0))
 def test_the_rule_is_intersection_over_union(common, more_one, more_other, tau):
     one, other = common + more_one, common + more_other
     iou = common / (one + other - common)

@@ -42,8 +42,7 @@ class ThreadExecutor(Executor):
     def __init__(self, workers: int) -> None:
         self._tasks: SimpleQueue[tuple[Future[Any], Callable[..., Any], Any, Any] | None] = SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._work, name=f"seamlabel-{i}", daemon=True)
-            for i in range(workers)
+            threading.Thread(target=self._work, name=f"seamlabel-{i}", daemon=True) for i in range(workers)
         ]
         for thread in self._threads:
             thread.start()

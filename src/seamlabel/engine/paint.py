@@ -1,5 +1,7 @@
-"""The one pass that writes final labels and their pyramid. Blocks own whole chunks on every level
-they write, so they are painted in any order, in parallel, without locks.
+"""The one pass that writes final labels and their pyramid.
+
+Blocks own whole chunks on every level they write, so they are painted in any order, in parallel,
+without locks. Knows tables and boxes, not how labels were found.
 """
 
 from __future__ import annotations
@@ -171,8 +173,7 @@ class PaintJob:
     def _indices(self, source: tuple[int, ...], level: int, box: Box) -> tuple[NDArray[Any], ...]:
         shape = self.layout.shapes[level]
         return tuple(
-            sample_index(n, m, a, b)
-            for n, m, a, b in zip(source, shape, box.start, box.stop, strict=True)
+            sample_index(n, m, a, b) for n, m, a, b in zip(source, shape, box.start, box.stop, strict=True)
         )
 
 

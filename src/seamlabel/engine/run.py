@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 import traceback
-from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +39,7 @@ from seamlabel.kernels.merge import LABEL_BITS, FinalIds, UnionFind, too_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from concurrent.futures import Executor, Future
 
     from numpy.typing import NDArray
 
@@ -137,6 +137,7 @@ class _Run:
         self.unions = UnionFind()
         self.failed: dict[int, str] = {}
         self.attempts: dict[int, int] = {}
+        self.cause: BaseException | None = None
         self.painting = False
         self.committed = False
         self.started = self.last_event = time.perf_counter()
@@ -218,9 +219,7 @@ class _Run:
 
     def _ask_for_seams(self, number: int) -> None:
         """Compare a finished tile with those neighbours that finished before it."""
-        others = [
-            n for n in self.plan.grid.neighbours(number) if self.first_id[n] >= 0 and self.n_core[n]
-        ]
+        others = [n for n in self.plan.grid.neighbours(number) if self.first_id[n] >= 0 and self.n_core[n]]
         if others:
             counts = {n: int(self.n_core[n]) for n in (number, *others)}
             self.queue.add(("seams", number), self.seams.keys, self.store, counts, number, others)
@@ -246,6 +245,7 @@ class _Run:
         if isinstance(error, TileError) and error.hint:
             reason = f"{reason}. {error.hint}"
         self.failed[number] = reason
+        self.cause = self.cause or error
         self.folder.record(tile=number, failed=reason)
         if not self.done and len(self.failed) >= HOPELESS:
             self._give_up()
@@ -254,7 +254,9 @@ class _Run:
 
     def _give_up(self) -> None:
         number, reason = next(iter(self.failed.items()))
-        raise TileError(number, reason, f"All {len(self.failed)} tiles that were tried failed")
+        raise TileError(
+            number, reason, f"All {len(self.failed)} tiles that were tried failed"
+        ) from self.cause
 
     def _merge(self) -> Generator[Event, None, FinalIds]:
         start = time.perf_counter()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel.errors import TileError
+from seamlabel.geometry import Box
 from seamlabel.kernels.relabel import number_locally
 from seamlabel.kernels.statistics import ImageStatistics
 from seamlabel.protocols import SegmentContext
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from seamlabel.io.sources import Source
     from seamlabel.plan import Plan
-    from seamlabel.protocols import LabelStore, Segmenter, Statistics
+    from seamlabel.protocols import Labels, LabelStore, Segmenter, Statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,7 @@ class TileJob:
         if limit is not None and not (image > limit).any():
             return TileRecord(number, 0, 0, time.perf_counter() - start, skipped=f"nothing above {limit:g}")
         labels = check_labels(self._segmenter()(image), self._space(tile.read.shape), number)
-        local = number_locally(
-            labels.reshape(tile.read.shape), tile.core.relative_to(tile.read).slices
-        )
+        local = number_locally(labels.reshape(tile.read.shape), tile.core.relative_to(tile.read).slices)
         if local.n_core and not self.stop.is_set():
             self.store.write(number, local.labels)
         return TileRecord(
@@ -113,9 +112,12 @@ class TileJob:
             return self.segmenter
         made: Segmenter | None = getattr(self._local, "segmenter", None)
         if made is None:
-            made = self.plan.backend.make(self.plan.params, self._context())
-            self._local.segmenter = made
+            made = self._local.segmenter = self.make_segmenter()
         return made
+
+    def make_segmenter(self) -> Segmenter:
+        """Return a new segmenter of the plan's backend."""
+        return self.plan.backend.make(self.plan.params, self._context())
 
     def _context(self) -> SegmentContext:
         plan = self.plan
@@ -127,6 +129,30 @@ class TileJob:
             channels=tuple(names[i] for i in plan.channels),
             statistics=self.statistics,
         )
+
+
+def whole_image_labels(plan: Plan, source: Source) -> Labels:
+    """Return what the plan's backend gives on the whole image at once, with the same statistics.
+
+    What tiled results are measured against; needs the image in memory. For images without time.
+    """
+    job = TileJob(plan, source, _NoStore())
+    image = source.read(Box.whole(plan.grid.shape))
+    labels = np.asarray(job.make_segmenter()(image))
+    if plan.min_size > 1:
+        sizes = np.bincount(labels.ravel())
+        labels = np.where(sizes[labels] >= plan.min_size, labels, 0)
+    return labels
+
+
+class _NoStore:
+    """A `LabelStore` for where nothing is staged."""
+
+    def write(self, tile: int, labels: Labels) -> None:
+        """Drop the labels."""
+
+    def read(self, tile: int) -> None:
+        """Have nothing."""
 
 
 def check_labels(result: Any, shape: tuple[int, ...], tile: int) -> NDArray[Any]:

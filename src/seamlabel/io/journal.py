@@ -18,6 +18,7 @@ import psutil
 
 from seamlabel.errors import OutputError
 
+
 class RunDirectory:
     """A run's own folder, locked while it is open.
 

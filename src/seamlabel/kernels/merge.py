@@ -134,9 +134,7 @@ def too_small(
     tiles = sorted(tile for tile in areas if areas[tile].size)
     if not tiles:
         return np.zeros(0, np.int64)
-    every = np.concatenate(
-        [(np.int64(t) << LABEL_BITS) + np.arange(1, areas[t].size + 1) for t in tiles]
-    )
+    every = np.concatenate([(np.int64(t) << LABEL_BITS) + np.arange(1, areas[t].size + 1) for t in tiles])
     sizes = np.concatenate([areas[t] for t in tiles])
     place = np.searchsorted(every, keys)
     component, index = np.unique(roots, return_inverse=True)

@@ -26,9 +26,7 @@ def level_factor(n_src: int, n_dst: int) -> float:
     return 1 / level_factor(n_dst, n_src)
 
 
-def sample_index(
-    n_src: int, n_dst: int, start: int = 0, stop: int | None = None
-) -> NDArray[np.intp]:
+def sample_index(n_src: int, n_dst: int, start: int = 0, stop: int | None = None) -> NDArray[np.intp]:
     """Return for every target index along an axis the source index at the centre of its block.
 
     Nearest sampling at the block's centre (source index ``floor((i + 0.5) * factor)``) keeps areas

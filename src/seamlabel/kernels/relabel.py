@@ -48,7 +48,7 @@ def run_starts(flat: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def number_locally(labels: NDArray[Any], core: tuple[slice, ...]) -> LocalLabels:
-    """Number a tile's labels from 1, those with voxels in the core first.
+    """Renumber a tile's labels from 1, those with voxels in the core first.
 
     Parameters
     ----------

@@ -197,7 +197,5 @@ def border_steps(
     if any(d and not j for d, j in zip(difference, joined, strict=True)):
         return ()
     most = connectivity or len(joined)
-    choices = [
-        (d,) if d or not j else (-1, 0, 1) for d, j in zip(difference, joined, strict=True)
-    ]
+    choices = [(d,) if d or not j else (-1, 0, 1) for d, j in zip(difference, joined, strict=True)]
     return tuple(step for step in product(*choices) if 0 < sum(map(abs, step)) <= most)

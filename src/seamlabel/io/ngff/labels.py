@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ from seamlabel.io.ngff.metadata import (
 from seamlabel.io.ngff.store import create_array
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from seamlabel.geometry import Box
     from seamlabel.io.ngff.documents import ZarrFormat
     from seamlabel.plan import Plan
@@ -117,23 +119,16 @@ class LabelWriter:
         OutputError
             If the store cannot be written, or holds a label of that name that may not be replaced.
         """
-        try:
+        with _explained(self._group):
             self._check()
             self._make_groups()
             generation = 1 + max((int(m[1]) for m in map(_OURS.fullmatch, self._names()) if m), default=0)
             self._paths = [f"{generation}.{level}" for level in range(len(self.shapes))]
             names = tuple(axis.name for axis in self._plan.axes)
             for path, shape, chunk in zip(self._paths, self.shapes, chunks, strict=True):
-                self._arrays.append(
-                    create_array(
-                        self._group / path, shape, dtype, chunk, zarr_format=self._format, names=names
-                    )
-                )
-        except OSError as error:
-            if isinstance(error, OutputError):
-                raise
-            msg = f"labels cannot be written into {self._group}: {error}"
-            raise OutputError(msg, "Check permissions and free space, or give another output") from error
+                folder = self._group / path
+                array = create_array(folder, shape, dtype, chunk, zarr_format=self._format, names=names)
+                self._arrays.append(array)
 
     def _check(self) -> None:
         if self._store.exists() and group_format(self._store) is None and any(self._store.iterdir()):
@@ -186,11 +181,8 @@ class LabelWriter:
             raise ValueError(msg)
         if not labels.any():
             return
-        try:
+        with _explained(self._group):
             array[box.slices] = labels.astype(array.dtype, copy=False)
-        except OSError as error:
-            msg = f"labels cannot be written into {self._group}: {error}"
-            raise OutputError(msg, "Free some disk space, then run again") from error
 
     def read(self, level: int, box: Box) -> Labels:
         """Read back what was written."""
@@ -208,22 +200,26 @@ class LabelWriter:
         OutputError
             If another process keeps the store locked.
         """
-        doomed = frozenset(self._group / name for name in self._left_over())
-        consolidated = consolidated_groups(self._labels)
-        with locked(consolidated[-1] if consolidated else self._labels):
-            attributes = label_attributes(self._plan, self._paths, self._format, self._source())
-            write_attributes(self._group, attributes, unconsolidate=True)
-            old = read_attributes(self._labels)
-            new = listing(self._format, old, self._plan.spec.name)
-            if new != old:
-                write_attributes(self._labels, new)
-            changed = [self._labels, *nodes(self._group, doomed)]
-            for group in consolidated:
-                reconsolidate(group, changed, self._group)
+        with _explained(self._group):
+            doomed = frozenset(self._group / name for name in self._left_over())
+            consolidated = [g for g in consolidated_groups(self._labels) if os.access(g, os.W_OK)]
+            with locked(consolidated[-1] if consolidated else self._labels):
+                self._publish(consolidated, doomed)
         for folder in doomed:
             _remove(folder)
         self._made = []
         self._arrays, self._paths = [], []
+
+    def _publish(self, consolidated: list[Path], doomed: frozenset[Path]) -> None:
+        attributes = label_attributes(self._plan, self._paths, self._format, self._source())
+        write_attributes(self._group, attributes, unconsolidate=True)
+        old = read_attributes(self._labels)
+        new = listing(self._format, old, self._plan.spec.name)
+        if new != old:
+            write_attributes(self._labels, new)
+        changed = [self._labels, *nodes(self._group, doomed)]
+        for group in consolidated:
+            reconsolidate(group, changed, self._group)
 
     def _left_over(self) -> set[str]:
         """Return what this label replaces: arrays of the older one, and those of runs that died."""
@@ -253,7 +249,7 @@ class LabelWriter:
         for path in self._paths:
             _remove(self._group / path)
         if self._made:
-            with locked(self._store):
+            with suppress(FileNotFoundError), locked(self._store):  # all deleted already: as it should be
                 self._unmake()
         self._made = []
         self._arrays, self._paths = [], []
@@ -272,6 +268,18 @@ def _format(plan: Plan, store: Path) -> ZarrFormat:
     if found is not None:
         return found
     return 2 if plan.info.ngff_version in ("0.1", "0.2", "0.3", "0.4") else 3
+
+
+@contextmanager
+def _explained(group: Path) -> Iterator[None]:
+    """Turn the system's errors into one that names the label and says what to do."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        msg = f"labels cannot be written into {group}: {error}"
+        raise OutputError(msg, "Check permissions and free disk space, or give another output") from error
 
 
 def _remove(folder: Path) -> None:

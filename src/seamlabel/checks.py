@@ -1,0 +1,218 @@
+"""What can be wrong with a wish for a given image, found before any work; the parts of `resolve`.
+
+Every function adds to a list of problems instead of raising, so that the user sees all at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel import registry
+from seamlabel.auto import LEAST_OVERLAP, auto_overlap, auto_tile_shape
+from seamlabel.errors import BackendError, Problem
+from seamlabel.geometry import TileGrid
+
+if TYPE_CHECKING:
+    from seamlabel.axes import ImageInfo
+    from seamlabel.registry import Backend
+    from seamlabel.spec import RunSpec
+
+
+def human(count: float) -> str:
+    """Return a number of bytes for people, such as ``"5.6 MB"``."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def bytes_per_voxel(backend: Backend, info: ImageInfo, channels: tuple[int, ...]) -> int:
+    """Return peak bytes per voxel of a tile's read box for these channels."""
+    return backend.bytes_per_voxel + max(0, len(channels) - 1) * np.dtype(info.dtype).itemsize
+
+
+def find_backend(spec: RunSpec, problems: list[Problem]) -> tuple[Backend, Any] | None:
+    """Return the record and its checked parameters, or None with the problems noted."""
+    try:
+        record = registry.backend(spec.backend)
+    except BackendError as error:
+        problems.append(Problem("backend", str(error), error.hint))
+        return None
+    if record.missing:
+        needs = ", ".join(record.missing)
+        problems.append(Problem("backend", f"'{record.name}' needs {needs}", f"Install: {record.install}"))
+        return None
+    if record.kind != "labels":
+        problems.append(Problem("backend", f"'{record.name}' gives no labels", "Choose another"))
+        return None
+    params, wrong = record.parse(spec.params)
+    problems += wrong
+    return None if wrong else (record, params)
+
+
+def check_image(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> None:
+    """Note what keeps the image from being tiled."""
+    if spec.level >= len(info.levels):
+        last = len(info.levels) - 1
+        problems.append(Problem("level", f"{spec.level} does not exist", f"The image has levels 0 to {last}"))
+    if not any(axis.tiled for axis in info.axes):
+        names = ", ".join(axis.name for axis in info.axes)
+        problems.append(Problem("image", f"no space axis among {names}", "Give its axes the type 'space'"))
+    if min(info.shape) < 1:
+        problems.append(Problem("image", f"it is empty, shape {info.shape}", "Give another image"))
+    odd = [a.name for a in info.axes if a.kind not in ("space", "time", "channel")]
+    odd = [n for n in odd if info.shape[info.names.index(n)] > 1]
+    if odd:
+        problems.append(
+            Problem("image", f"axis {', '.join(odd)} is neither space, time nor channel", "Drop it")
+        )
+
+
+def check_output(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> None:
+    """Note what keeps the labels from being written."""
+    if spec.image is None and spec.output is None:
+        return
+    where = spec.output or spec.image
+    if not info.writable:
+        fix = "Choose another output path" if spec.output else "Give output='somewhere.zarr'"
+        problems.append(Problem("output", f"labels cannot be written into {where}", fix))
+    elif spec.name in info.labels and not spec.overwrite:
+        problems.append(
+            Problem(
+                "name",
+                f"{where} already has labels '{spec.name}'",
+                "Give another name, or overwrite=True (--overwrite) to replace them",
+            )
+        )
+
+
+def find_channels(
+    spec: RunSpec, info: ImageInfo, backend: Backend | None, problems: list[Problem]
+) -> tuple[int, ...]:
+    """Return the indices of the wanted channels; empty where the image has no channel axis."""
+    axis = info.channel_axis
+    if axis is None:
+        if spec.channels:
+            problems.append(Problem("channels", "the image has no channel axis", "Leave it out"))
+        return ()
+    count = info.shape[axis]
+    names = info.channels or tuple(map(str, range(count)))
+    listed = ", ".join(f"{i} '{n}'" if n != str(i) else n for i, n in enumerate(names))
+    if spec.channels is None:
+        if count > 1:
+            problems.append(Problem("channels", f"the image has {count}", f"Say which: {listed}"))
+        return (0,)
+    chosen = []
+    for wanted in spec.channels:
+        by_name = [i for i, name in enumerate(names) if name == wanted]
+        index = int(wanted) if not by_name and str(wanted).isdecimal() else wanted
+        if by_name:
+            chosen.append(by_name[0])
+        elif isinstance(index, int) and 0 <= index < count:
+            chosen.append(index)
+        else:
+            problems.append(Problem("channels", f"there is no channel {wanted!r}", f"There is: {listed}"))
+    if not spec.channels or len(set(chosen)) < len(chosen):
+        problems.append(Problem("channels", "none, or one twice", f"Choose among: {listed}"))
+    if backend and backend.max_channels and len(chosen) > backend.max_channels:
+        problems.append(
+            Problem(
+                "channels",
+                f"'{backend.name}' takes {backend.max_channels}, not {len(chosen)}",
+                f"Choose {backend.max_channels} of: {listed}",
+            )
+        )
+    return tuple(chosen)
+
+
+def make_grid(
+    spec: RunSpec,
+    info: ImageInfo,
+    params: Any,
+    voxels: int,
+    problems: list[Problem],
+    warnings: list[str],
+) -> TileGrid | None:
+    """Return the grid over the label axes; `voxels` is what memory allows for one tile."""
+    level = info.levels[spec.level]
+    shape, chunks = info.label_values(level.shape), info.label_values(level.chunks)
+    space = tuple(info.axes[i].tiled for i in info.label_axes)
+    names = "".join(info.axes[i].name for i in info.label_axes if info.axes[i].tiled)
+    size = tuple(n for n, s in zip(shape, space, strict=True) if s)
+    chunk = tuple(n for n, s in zip(chunks, space, strict=True) if s)
+    wanted = _per_axis("overlap", spec.overlap, names, problems)
+    tile = _per_axis("tile_shape", spec.tile_shape, names, problems)
+    if problems:
+        return None
+    overlap = wanted or auto_overlap(params, size, warnings)
+    tile = tile or auto_tile_shape(size, chunk, overlap, voxels)
+    tile = tuple(min(t, n) for t, n in zip(tile, size, strict=True))
+    if not wanted or isinstance(spec.overlap, int):
+        capped = tuple(min(h, t) for h, t in zip(overlap, tile, strict=True))
+        cut = [n for n, h, c, e in zip(names, overlap, capped, size, strict=True) if c < h and c < e]
+        if cut:
+            warnings.append(f"the overlap along {', '.join(cut)} is capped at the tile's extent")
+        overlap = capped
+    elif any(h > t < n for h, t, n in zip(overlap, tile, size, strict=True)):
+        warnings.append("the overlap is larger than the tile: larger tiles would waste less work")
+    overlap = _evidence(spec, overlap, tile, size, warnings)
+    full_tile, full_overlap = iter(tile), iter(overlap)
+    return TileGrid(
+        shape,
+        tuple(next(full_tile) if s else 1 for s in space),
+        tuple(next(full_overlap) if s else 0 for s in space),
+    )
+
+
+def _evidence(
+    spec: RunSpec,
+    overlap: tuple[int, ...],
+    tile: tuple[int, ...],
+    size: tuple[int, ...],
+    warnings: list[str],
+) -> tuple[int, ...]:
+    """Return the overlap, at least 2 voxels where tiles meet if the rule compares overlaps."""
+    if spec.merge.rule != "iou":
+        return overlap
+    grown = tuple(max(h, LEAST_OVERLAP) if t < n else h for h, t, n in zip(overlap, tile, size, strict=True))
+    if grown != overlap:
+        warnings.append(f"tiles overlap by {LEAST_OVERLAP} voxels at least, to tell what is one object")
+    return grown
+
+
+def _per_axis(
+    field: str,
+    value: str | int | tuple[int, ...] | dict[str, int],
+    names: str,
+    problems: list[Problem],
+) -> tuple[int, ...] | None:
+    """Return one number per space axis, or None for "auto"."""
+    axes = ", ".join(names)
+    if isinstance(value, str):
+        return None
+    if isinstance(value, int):
+        return (value,) * len(names)
+    if isinstance(value, dict):
+        unknown = sorted(set(value) - set(names))
+        if unknown:
+            problems.append(Problem(field, f"no space axis {', '.join(unknown)}", f"The image has {axes}"))
+        return tuple(value.get(name, 0) for name in names)
+    if len(value) != len(names):
+        problems.append(
+            Problem(field, f"{len(value)} numbers for {len(names)} axes", f"Give one each for {axes}")
+        )
+    return value
+
+
+def too_large(tile_bytes: int, budget: int, grid: TileGrid) -> Problem:
+    """Return the problem of a tile that memory does not hold."""
+    factor = (max(budget, 1) / tile_bytes) ** (1 / sum(n > 1 for n in grid.read_shape))
+    fit = max(1, int(max(grid.tile_shape) * factor * 0.8))
+    return Problem(
+        "tile_shape",
+        f"one tile needs {human(tile_bytes)} of memory, {human(budget)} are free",
+        f"Use tiles of about {fit}, or 'auto'",
+    )

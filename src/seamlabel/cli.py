@@ -1,0 +1,155 @@
+"""The command line: arguments in, exit code out, errors in one line and a hint.
+
+Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 some tiles failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from seamlabel import commands
+from seamlabel.errors import IncompleteError, SeamlabelError, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE, FAILED, WRONG, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process by default.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.command(args)
+    except SeamlabelError as error:
+        if args.debug:
+            raise
+        return _explain(error)
+    except KeyboardInterrupt:
+        print("seamlabel: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        if args.debug:
+            raise
+        print(f"seamlabel: {error}", file=sys.stderr)
+        return FAILED
+    return code
+
+
+def _explain(error: SeamlabelError) -> int:
+    if isinstance(error, SpecError):
+        for problem in error.problems:
+            print(f"seamlabel: {problem}", file=sys.stderr)
+        return WRONG
+    print(f"seamlabel: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
+    return INCOMPLETE if isinstance(error, IncompleteError) else FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    from seamlabel import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="seamlabel", description="Segment images far larger than memory, and get labels without seams."
+    )
+    parser.add_argument("--version", action="version", version=f"seamlabel {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    subs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_sample(subs)
+    _add_info(subs)
+    _add_backends(subs)
+    _add_segment(subs)
+    _add_view(subs)
+    _add_demo(subs)
+    return parser
+
+
+_Subs = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _add_sample(subs: _Subs) -> None:  # type: ignore[valid-type]
+    add = subs.add_parser("sample", help="make a sample OME-Zarr")  # type: ignore[attr-defined]
+    add.add_argument("out", metavar="OUT.zarr")
+    add.add_argument("--shape", metavar="Y,X", help="voxels, such as 4096,4096 or 64,512,512")
+    add.add_argument("--cells", choices=["dense", "sparse", "tissue3d"], default="dense")
+    add.add_argument("--seed", type=int, default=0, help="another seed, other cells")
+    add.add_argument("--overwrite", action="store_true", help="replace what is there")
+    add.set_defaults(command=commands.sample)
+
+
+def _add_info(subs: _Subs) -> None:  # type: ignore[valid-type]
+    add = subs.add_parser("info", help="what an OME-Zarr holds")  # type: ignore[attr-defined]
+    add.add_argument("image", metavar="IMAGE")
+    add.add_argument("--json", action="store_true", help="as JSON")
+    add.set_defaults(command=commands.info)
+
+
+def _add_backends(subs: _Subs) -> None:  # type: ignore[valid-type]
+    add = subs.add_parser("backends", help="ways to segment, and their parameters")  # type: ignore[attr-defined]
+    add.add_argument("name", nargs="?", metavar="NAME")
+    add.set_defaults(command=commands.backends)
+
+
+def _add_segment(subs: _Subs) -> None:  # type: ignore[valid-type]
+    add = subs.add_parser("segment", help="segment an OME-Zarr tile by tile")  # type: ignore[attr-defined]
+    add.add_argument("image", nargs="?", metavar="IMAGE", help="an OME-Zarr; may come from --spec")
+    add.add_argument("--spec", metavar="RUN.json", help="a run file; other options change it")
+    method = add.add_argument_group("method")
+    method.add_argument("--backend", metavar="NAME", help="see 'seamlabel backends'; default threshold")
+    method.add_argument("--set", action="append", metavar="K=V", help="a parameter of the backend")
+    method.add_argument("--function", metavar="FILE.py:FN", help="your own fn(tile) -> labels")
+    method.add_argument("--level", type=int, metavar="N", help="resolution level, 0 = full")
+    method.add_argument("--channels", metavar="A,B", help="names or numbers")
+    method.add_argument("--min-size", type=int, metavar="N", help="remove smaller objects, in voxels")
+    tiles = add.add_argument_group("tiles")
+    tiles.add_argument("--tile", metavar="N", help="1024, or 32,1024,1024, or auto")
+    tiles.add_argument("--overlap", metavar="N", help="32, or 4,32,32, or auto")
+    tiles.add_argument("--merge", metavar="RULE", help="iou (default) or touching")
+    tiles.add_argument("--iou", type=float, metavar="X", help="least overlap of one object, 0 to 1")
+    tiles.add_argument(
+        "--connectivity", type=int, metavar="N", help="for touching: 1 faces, 2 edges, 3 corners"
+    )
+    tiles.add_argument("--skip-empty", metavar="X", help="skip tiles with nothing above X, or above otsu")
+    out = add.add_argument_group("output")
+    out.add_argument("--name", metavar="NAME", help="of the labels; default labels")
+    out.add_argument("--output", metavar="PATH", help="an OME-Zarr of its own for the labels")
+    out.add_argument("--overwrite", action="store_true", default=None, help="replace labels of that name")
+    how = add.add_argument_group("how")
+    how.add_argument("--executor", metavar="KIND", help="auto, serial or threads")
+    how.add_argument("--workers", type=int, metavar="N", help="tiles at once")
+    how.add_argument("--plan", action="store_true", help="only show what would be done")
+    how.add_argument("--save-spec", metavar="RUN.json", help="save the run file, for --spec")
+    how.add_argument("--json", action="store_true", help="events as JSON lines")
+    how.add_argument("--quiet", action="store_true", help="no progress")
+    add.set_defaults(command=commands.segment)
+
+
+def _add_view(subs: _Subs) -> None:  # type: ignore[valid-type]
+    add = subs.add_parser("view", help="open in napari, with labels and the dock widget")  # type: ignore[attr-defined]
+    add.add_argument("image", metavar="IMAGE")
+    add.set_defaults(command=commands.view)
+
+
+def _add_demo(subs: _Subs) -> None:  # type: ignore[valid-type]
+    add = subs.add_parser("demo", help="the main job on a sample")  # type: ignore[attr-defined]
+    add.add_argument("--out", metavar="DIR", default="demo", help="where to; default ./demo")
+    add.add_argument("--shape", metavar="Y,X", default="4096,4096")
+    add.add_argument("--show", action="store_true", help="open the result in napari")
+    add.set_defaults(command=commands.demo)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""What each command of the command line does, once its arguments are parsed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from seamlabel import registry
+from seamlabel.errors import ImageError, Problem, SeamlabelError, SpecError
+from seamlabel.events import RunStarted, to_json
+from seamlabel.spec import RunSpec
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from seamlabel.axes import ImageInfo
+    from seamlabel.events import Event
+
+
+def sample(args: Namespace) -> int:
+    """Make a sample image."""
+    from seamlabel import api
+
+    shape = _numbers("shape", args.shape) if args.shape else None
+    path = api.sample(args.out, shape, args.cells, seed=args.seed, overwrite=args.overwrite)
+    print(path)
+    return 0
+
+
+def info(args: Namespace) -> int:
+    """Print what an image holds."""
+    from seamlabel.io.journal import unfinished_runs
+    from seamlabel.io.sources import image_info
+
+    found = image_info(args.image)
+    runs = [(str(path), tiles) for path, tiles in unfinished_runs(args.image)]
+    if args.json:
+        print(json.dumps({**asdict(found), "unfinished_runs": runs}, indent=2))
+        return 0
+    print(f"{found.path}: OME-Zarr {found.ngff_version}, {found.dtype}")
+    print("\n".join(_describe(found)))
+    print(f"labels     {', '.join(found.labels) or 'none'}")
+    if not found.writable:
+        print("writable   no: give --output for the labels")
+    for path, tiles in runs:
+        print(f"unfinished {path}: {tiles} tiles done")
+    return 0
+
+
+def _describe(found: ImageInfo) -> list[str]:
+    units = [axis.unit or "" for axis in found.axes]
+    names = ", ".join(f"{a.name} ({a.kind})" for a in found.axes)
+    lines = [f"axes       {names}"]
+    if found.channels:
+        lines.append(f"channels   {', '.join(found.channels)}")
+    for number, level in enumerate(found.levels):
+        size = " x ".join(map(str, level.shape))
+        voxel = " x ".join(f"{s:.4g} {u}".strip() for s, u in zip(level.scale, units, strict=True))
+        lines.append(f"level {number:<4} {size}, chunks {' x '.join(map(str, level.chunks))}, voxel {voxel}")
+    return lines
+
+
+def backends(args: Namespace) -> int:
+    """List the backends, or one with its parameters."""
+    if args.name is None:
+        for record in registry.backends().values():
+            state = f"not installed: {record.install}" if record.missing else record.description
+            print(f"{record.name:<12} {state}")
+        print("\nParameters of one: seamlabel backends NAME")
+        return 0
+    record = registry.backend(args.name)
+    print(f"{record.title}. {record.description}")
+    if record.missing:
+        print(f"Not installed. Install with: {record.install}")
+    hints = get_type_hints(record.params_type(), include_extras=True)
+    for field in fields(record.params_type()):
+        about = registry.options(hints[field.name])
+        limits = " ".join(f"{k} {about[k]}" for k in ("min", "max", "unit") if k in about)
+        print(
+            f"  --set {field.name}={registry.default_text(field):<10} {about.get('tooltip', '')} [{limits}]"
+        )
+    return 0
+
+
+def segment(args: Namespace) -> int:
+    """Segment an image; with ``--plan`` only say what would be done."""
+    from seamlabel import api
+    from seamlabel.io.sources import image_info
+    from seamlabel.plan import resolve
+
+    spec = _spec(args)
+    if spec.image is None:
+        raise SpecError([Problem("image", "none given", "Give the path of an OME-Zarr")])
+    plan = resolve(spec, image_info(spec.image, output=spec.output))
+    if args.save_spec:
+        Path(args.save_spec).write_text(spec.to_json() + "\n")
+    if args.plan:
+        print(plan.spec.to_json() if args.json else plan.summary())
+        return 0
+    if not args.quiet and not args.json:
+        print(plan.summary(), file=sys.stderr)
+    where = ""
+
+    def listen(event: Event) -> None:
+        nonlocal where
+        if isinstance(event, RunStarted):
+            where = event.run_dir
+        if args.json:
+            print(json.dumps(to_json(event)), flush=True)
+
+    try:
+        result = api.carry_out(plan, progress=not (args.quiet or args.json), on_event=listen)
+    except KeyboardInterrupt:
+        print(f"\nFinished tiles are kept in {where}; the labels were not touched.", file=sys.stderr)
+        raise
+    if not args.json:
+        print(f"{result.n_objects:,} objects in {result.seconds:.1f} s: {result.path}")
+    return 0
+
+
+def _spec(args: Namespace) -> RunSpec:
+    """Return the run file, if one is given, changed by the options that are given."""
+    base = _read_spec(args.spec) if args.spec else {}
+    params = {**base.get("params", {}), **dict(_pair(item) for item in args.set or [])}
+    backend = args.backend or ("function" if args.function else base.get("backend", "threshold"))
+    if backend != base.get("backend", backend):
+        params = dict(_pair(item) for item in args.set or [])
+    if args.function:
+        params["target"] = args.function
+    merge = {
+        k: v
+        for k, v in (("rule", args.merge), ("iou", args.iou), ("connectivity", args.connectivity))
+        if v is not None
+    }
+    given = {
+        "image": args.image,
+        "level": args.level,
+        "channels": args.channels.split(",") if args.channels else None,
+        "min_size": args.min_size,
+        "tile_shape": _sizes("tile_shape", args.tile),
+        "overlap": _sizes("overlap", args.overlap),
+        "skip_empty": args.skip_empty,
+        "name": args.name,
+        "output": args.output,
+        "overwrite": args.overwrite,
+        "executor": args.executor,
+        "workers": args.workers,
+    }
+    changes = {k: v for k, v in given.items() if v is not None}
+    merged = {**base.get("merge", {}), **merge}
+    return RunSpec(**{**base, **changes, "backend": backend, "params": params, "merge": merged})
+
+
+def _read_spec(path: str) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text()
+    except OSError as error:
+        raise SpecError(
+            [Problem("spec", f"cannot read {path}: {error.strerror}", "Give a run file")]
+        ) from None
+    return RunSpec.from_json(text).model_dump()
+
+
+def _pair(item: str) -> tuple[str, str]:
+    name, equals, value = item.partition("=")
+    if not equals:
+        raise SpecError([Problem("set", f"'{item}' has no '='", "Write --set name=value")])
+    return name.strip(), value.strip()
+
+
+def _sizes(field: str, text: str | None) -> Any:
+    if text is None or text == "auto":
+        return text
+    numbers = _numbers(field, text)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _numbers(field: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        fix = "Give whole numbers, such as 1024 or 32,512,512"
+        raise SpecError([Problem(field, f"'{text}' is not understood", fix)]) from None
+
+
+def view(args: Namespace) -> int:
+    """Open an image in napari."""
+    from seamlabel.io.sources import image_info
+
+    image_info(args.image)  # a wrong path is told here, not in a window
+    try:
+        from seamlabel.napari.show import show
+    except ImportError as error:
+        msg = f"napari is not installed ({error.name} is missing)"
+        raise SeamlabelError(msg, "Install with: pip install 'seamlabel[napari]'") from None
+    show(args.image)
+    return 0
+
+
+def demo(args: Namespace) -> int:
+    """Run the main job on a sample, and show where everything is."""
+    from seamlabel.demo import demonstrate
+
+    paths = demonstrate(Path(args.out), _numbers("shape", args.shape))
+    if args.show:
+        if not _has_display():
+            raise ImageError("there is no display to open napari on", f"See the picture: {paths.picture}")
+        args.image = str(paths.image)
+        return view(args)
+    print(f"\nSee it in napari: seamlabel view {paths.image}")
+    return 0
+
+
+def _has_display() -> bool:
+    import os
+
+    return sys.platform in ("darwin", "win32") or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
