@@ -50,6 +50,9 @@ def _problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
         if item["type"] == "extra_forbidden":
             fix = f"Known fields: {', '.join(model.model_fields)}"
             message = "unknown field"
+        elif item["type"] == "string_pattern_mismatch":
+            fix = _FIXES.get(field, "")
+            message = f"{item['input']!r} is not allowed"
         else:
             fix = _FIXES.get(field, "")
             message = f"{message}, not {item['input']!r}"

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from seamlabel import MergeSpec, RunSpec, SpecError
+
+
+def test_a_spec_survives_json():
+    spec = RunSpec(
+        image="a.zarr",
+        backend="watershed",
+        params={"diameter": 20.0},
+        channels=["DAPI", 1],
+        tile_shape=(32, 512, 512),
+        overlap={"y": 16, "x": 16},
+        merge=MergeSpec(rule="touching", connectivity=1),
+        skip_empty="otsu",
+    )
+    assert RunSpec.from_json(spec.to_json()) == spec
+
+
+def test_a_spec_cannot_be_changed_but_replaced():
+    spec = RunSpec()
+    with pytest.raises(Exception, match="frozen"):
+        spec.level = 2
+    assert spec.replace(level=2).level == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "says"),
+    [
+        ({"overlap": -1}, "overlap", "greater than or equal to 0"),
+        ({"overlap": (4, -2)}, "overlap", "greater than or equal to 0"),
+        ({"tile_shape": 0}, "tile_shape", "1 or more"),
+        ({"tile_shape": "big"}, "tile_shape", "'auto'"),
+        ({"merge": "glue"}, "merge", "'iou'"),
+        ({"merge": {"iou": 1.5}}, "merge", "not 1.5"),
+        ({"name": "../up"}, "name", "letters"),
+        ({"name": ".hidden"}, "name", "letters"),
+        ({"executor": "cloud"}, "executor", "'threads'"),
+        ({"workers": 0}, "workers", "greater than or equal to 1"),
+        ({"tilesize": 5}, "tilesize", "Known fields"),
+    ],
+)
+def test_wrong_values_are_named_with_what_to_do(fields, field, says):
+    with pytest.raises(SpecError) as caught:
+        RunSpec(**fields)
+    (problem,) = caught.value.problems
+    assert problem.field == field
+    assert says in str(problem)
+
+
+def test_all_wrong_fields_are_told_at_once():
+    with pytest.raises(SpecError) as caught:
+        RunSpec(overlap=-1, tile_shape=0, level=-2)
+    assert {p.field for p in caught.value.problems} == {"overlap", "tile_shape", "level"}
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"nope": 1}', '{"overlap": -3}'])
+def test_a_run_file_that_is_none_is_refused(text):
+    with pytest.raises(SpecError):
+        RunSpec.from_json(text)
+
+
+def test_numpy_numbers_are_taken():
+    spec = RunSpec(tile_shape=np.array([8, 9]), overlap=(np.int64(3), np.int64(4)))
+    assert (spec.tile_shape, spec.overlap) == ((8, 9), (3, 4))
