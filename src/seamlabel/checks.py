@@ -63,8 +63,8 @@ def check_image(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> None
         problems.append(Problem("image", f"no space axis among {names}", "Give its axes the type 'space'"))
     if min(info.shape) < 1:
         problems.append(Problem("image", f"it is empty, shape {info.shape}", "Give another image"))
-    odd = [a.name for a in info.axes if a.kind not in ("space", "time", "channel")]
-    odd = [n for n in odd if info.shape[info.names.index(n)] > 1]
+    known = ("space", "time", "channel")
+    odd = [a.name for a, n in zip(info.axes, info.shape, strict=True) if a.kind not in known and n > 1]
     if odd:
         problems.append(
             Problem("image", f"axis {', '.join(odd)} is neither space, time nor channel", "Drop it")
@@ -140,7 +140,7 @@ def make_grid(
     level = info.levels[spec.level]
     shape, chunks = info.label_values(level.shape), info.label_values(level.chunks)
     space = tuple(info.axes[i].tiled for i in info.label_axes)
-    names = "".join(info.axes[i].name for i in info.label_axes if info.axes[i].tiled)
+    names = tuple(info.axes[i].name for i in info.label_axes if info.axes[i].tiled)
     size = tuple(n for n, s in zip(shape, space, strict=True) if s)
     chunk = tuple(n for n, s in zip(chunks, space, strict=True) if s)
     wanted = _per_axis("overlap", spec.overlap, names, problems)
@@ -186,7 +186,7 @@ def _evidence(
 def _per_axis(
     field: str,
     value: str | int | tuple[int, ...] | dict[str, int],
-    names: str,
+    names: tuple[str, ...],
     problems: list[Problem],
 ) -> tuple[int, ...] | None:
     """Return one number per space axis, or None for "auto"."""

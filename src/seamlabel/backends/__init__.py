@@ -18,7 +18,7 @@ BACKENDS = [
         params="seamlabel.backends.threshold:ThresholdParams",
         factory="seamlabel.backends.threshold:make",
         whole_object=("min_size",),
-        bytes_per_voxel=32,
+        bytes_per_voxel=24,
         description="Connected bright regions, by a value of your own or Otsu's of the whole image.",
     ),
     Backend(
@@ -27,7 +27,7 @@ BACKENDS = [
         params="seamlabel.backends.watershed:WatershedParams",
         factory="seamlabel.backends.watershed:make",
         whole_object=("min_size",),
-        bytes_per_voxel=96,
+        bytes_per_voxel=80,
         description="Touching round cells, split by distance to background or by intensity.",
     ),
     Backend(

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 HOPELESS = 3
 """A run whose first so many tiles all fail is given up: the rest would fail too."""
-SETTLE_SECONDS = 0.7
+SETTLE_SECONDS = 0.4
 """How long a cancelled run waits for tasks under way; longer ones are left to end unheard."""
 
 

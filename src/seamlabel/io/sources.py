@@ -71,7 +71,7 @@ def _array_info(image: Any, axes: str | None) -> ImageInfo:
         raise ImageError(msg, "Give the path of an OME-Zarr, or a numpy, zarr or dask array")
     shape = tuple(int(n) for n in image.shape)
     names = axes or _DEFAULT_AXES.get(len(shape), "")
-    if len(names) != len(shape) or len(set(names)) < len(names):
+    if not shape or len(names) != len(shape) or len(set(names)) < len(names):
         msg = f"an array of {len(shape)} dimensions, shape {shape}, with axes {axes!r}"
         raise ImageError(msg, "Name its axes, one letter each: axes='tczyx', axes='cyx', …")
     dtype = np.dtype(image.dtype)

@@ -114,7 +114,7 @@ def _count(flat: NDArray[Any], low: int, high: int) -> tuple[NDArray[np.float64]
         shifted = block - flat.dtype.type(low) if low >= 0 else block.astype(np.int64) - low
         dense += np.bincount(shifted.astype(np.intp, copy=False), minlength=dense.size)
     present = np.flatnonzero(dense)
-    return present + float(low), dense[present]
+    return present.astype(np.float64) + low, dense[present]
 
 
 def _of_floats(flat: NDArray[Any], low: float, high: float) -> ImageStatistics:
@@ -125,6 +125,6 @@ def _of_floats(flat: NDArray[Any], low: float, high: float) -> ImageStatistics:
     for start in range(0, flat.size, _BLOCK):
         places = (flat[start : start + _BLOCK].astype(np.float64) - low) / width
         counts += np.bincount(np.minimum(places.astype(np.intp), BINS - 1), minlength=BINS)
-    values = low + (np.arange(BINS) + 0.5) * width
+    values = np.arange(BINS, dtype=np.float64) * width + (low + 0.5 * width)
     full = np.flatnonzero(counts)
     return ImageStatistics(low, high, values[full], counts[full], width)

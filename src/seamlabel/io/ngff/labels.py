@@ -233,16 +233,15 @@ class LabelWriter:
         return names - set(self._paths)
 
     def _source(self) -> str | None:
-        """Return where the image lies, seen from the label group; None for arrays."""
+        """Return where the image lies, seen from the label group; None for arrays.
+
+        Absolute from a store of its own, so that it stays right when ``labels`` is copied elsewhere,
+        even into the image.
+        """
         if self._plan.info.path is None:
             return None
         image = Path(self._plan.info.path).resolve()
-        if image == self._store.resolve():
-            return "../../"
-        try:
-            return Path(os.path.relpath(image, self._group.resolve())).as_posix()
-        except ValueError:  # another drive
-            return image.as_posix()
+        return "../../" if image == self._store.resolve() else image.as_posix()
 
     def abort(self) -> None:
         """Remove everything written since `begin`; an older label stays as it was."""

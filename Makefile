@@ -1,0 +1,74 @@
+# make demo    the main job on a sample image, from nothing; SHOW=--show opens it in napari
+# make test    all tests, the viewer's on a virtual screen
+# make lint    style, types, layers, manifest
+# make clean   remove the virtual environment
+#
+# VENV says where the virtual environment is; PYTHON which Python (3.11 or newer) makes it.
+
+VENV ?= .venv
+PYTHON ?=
+BIN := $(VENV)/bin
+PACKAGES := xvfb xauth libgl1 libegl1 libgl1-mesa-dri libglib2.0-0 libdbus-1-3 libfontconfig1 \
+	libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 \
+	libxcb-render-util0 libxcb-shape0 libxcb-xkb1 libx11-xcb1 fonts-dejavu-core
+PYTEST_ARGS ?=
+SHOW ?=
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/installed
+	$(BIN)/seamlabel demo $(SHOW)
+
+test: $(VENV)/installed-dev $(VENV)/screen
+	@settings=$$(mktemp -d) && trap 'rm -rf "$$settings"' EXIT && \
+	export QT_API=pyqt6 LIBGL_ALWAYS_SOFTWARE=1 NAPARI_CONFIG="$$settings/settings.yaml" && \
+	if [ "$$(uname)" = Darwin ]; then $(BIN)/pytest $(PYTEST_ARGS); \
+	else xvfb-run -a -s "-screen 0 1920x1200x24" $(BIN)/pytest $(PYTEST_ARGS); fi
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/npe2 validate seamlabel
+
+clean:
+	rm -rf $(VENV)
+
+# A venv without pip gets it from the pip outside: Debian's Python may lack the part that brings it.
+$(BIN)/python:
+	@found=; for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+	  if command -v $$python >/dev/null && \
+	    $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "seamlabel needs Python 3.11 or newer, and none was found." >&2; \
+	  echo "Install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; exit 1; \
+	fi; \
+	echo "$$($$found --version) in $(VENV)"; \
+	$$found -m venv $(VENV) >/dev/null 2>&1 || { \
+	  rm -rf $(VENV) && $$found -m venv --without-pip $(VENV) && \
+	  $$found -m pip --python $(BIN)/python install --quiet pip; }
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+$(VENV)/installed: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[all]"
+	@touch $@
+
+$(VENV)/installed-dev: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
+	@touch $@ $(VENV)/installed
+
+# What Qt and a virtual screen need of the system.
+$(VENV)/screen: $(BIN)/python
+	@if [ "$$(uname)" = Darwin ]; then :; \
+	elif command -v dpkg >/dev/null && dpkg --status $(PACKAGES) >/dev/null 2>&1; then :; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq && apt-get install -qq -y --no-install-recommends $(PACKAGES) >/dev/null; \
+	elif command -v xvfb-run >/dev/null; then \
+	  echo "If Qt does not start, install what these Debian packages hold: $(PACKAGES)"; \
+	else \
+	  echo "The viewer's tests need a virtual screen. Install: $(PACKAGES)" >&2; exit 1; \
+	fi
+	@touch $@

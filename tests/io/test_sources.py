@@ -1,0 +1,218 @@
+"""Images behind one `Source`: the same pixels from a store, numpy, zarr and dask."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import permutations
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+
+from seamlabel.errors import ImageError
+from seamlabel.geometry import Box
+from seamlabel.io import sources
+from seamlabel.io.ngff.model import open_image
+from seamlabel.io.sources import image_info, open_labels, open_source
+
+SIZES = {"t": 2, "c": 3, "z": 4, "y": 20, "x": 30}
+PIXELS = np.random.default_rng(0).integers(0, 60000, tuple(SIZES.values()), dtype="uint16")
+
+
+def source_of(image, axes, channels):
+    return open_source(image, image_info(image, axes=axes), 0, channels)
+
+
+@pytest.mark.parametrize("channels", [(0,), (2,), (0, 1), (2, 0), (0, 2)])
+@pytest.mark.parametrize("axes", ["tczyx", "tzcyx", "czyx", "yxc", "cyx", "xyczt", "cty"])
+def test_a_box_gives_the_chosen_channels_in_front_of_the_space_axes(axes, channels):
+    full = PIXELS[tuple(slice(None) if a in axes else 0 for a in "tczyx")]
+    order = [a for a in "tczyx" if a in axes]
+    image = full.transpose([order.index(a) for a in axes])
+    kept = [a for a in axes if a != "c"]
+    box = Box(tuple(1 for _ in kept), tuple(2 if a == "t" else SIZES[a] - 1 for a in kept))
+    got = source_of(image, axes, channels).read(box)
+
+    cut = image[tuple(slice(None) if a == "c" else 1 if a == "t" else slice(1, SIZES[a] - 1) for a in axes)]
+    left = [a for a in axes if a != "t"]
+    expected = np.moveaxis(cut, left.index("c"), 0)[list(channels)]
+    expected = expected[0] if len(channels) == 1 else expected
+    assert got.flags.c_contiguous
+    assert got.dtype == "uint16"
+    assert np.array_equal(got, expected)
+
+
+def test_an_image_without_channels_gives_its_space_axes():
+    source = source_of(PIXELS[0, 0], None, ())
+    assert np.array_equal(source.read(Box((1, 2, 3), (3, 9, 20))), PIXELS[0, 0, 1:3, 2:9, 3:20])
+    assert np.array_equal(source.sample(0), PIXELS[0, 0].ravel())
+
+
+@pytest.mark.parametrize("kind", ["numpy", "zarr", "dask", "big endian", "fortran", "store"])
+def test_every_kind_of_array_gives_the_same_native_pixels(bench, kind):
+    pixels = np.arange(45 * 61, dtype="uint16").reshape(45, 61)
+    image = {
+        "numpy": lambda: pixels,
+        "zarr": lambda: zarr.array(pixels, chunks=(16, 16)),
+        "dask": lambda: da.from_array(pixels, chunks=(16, 16)) + 0,
+        "big endian": lambda: pixels.astype(">u2"),
+        "fortran": lambda: np.asfortranarray(pixels),
+        "store": lambda: bench.image("yx", "0.4"),
+    }[kind]()
+    info = image_info(image)
+    assert info.dtype == "uint16"
+    assert info.chunks == ((16, 16) if kind in ("zarr", "dask", "store") else (45, 61))
+    got = open_source(image, info, 0, ()).read(Box((3, 5), (40, 61)))
+    assert type(got) is np.ndarray
+    assert got.dtype.isnative
+    assert got.flags.c_contiguous
+    assert np.array_equal(got, pixels[3:40, 5:])
+
+
+def test_a_segmenter_that_works_in_place_leaves_the_users_array_alone():
+    for image in (np.ones((20, 30)), da.from_array(np.ones((20, 30)), chunks=(20, 30))):
+        source = source_of(image, None, ())
+        tile = source.read(Box((0, 0), (20, 30)))
+        tile += 1
+        assert (source.read(Box((0, 0), (20, 30))) == 1).all()
+
+
+def test_dask_computes_in_the_calling_thread():
+    import threading
+
+    seen = []
+
+    def note(block):
+        seen.append(threading.get_ident())
+        return block
+
+    image = da.ones((40, 40), chunks=(10, 10)).map_blocks(note, dtype=float, meta=np.empty((0, 0)))
+    source_of(image, None, ()).read(Box((0, 0), (40, 40)))
+    assert set(seen) == {threading.get_ident()}
+
+
+def test_a_path_is_read_without_importing_dask(bench):
+    path = bench.image()
+    code = (
+        "import sys; from seamlabel.io.sources import *; from seamlabel.geometry import Box;"
+        f"p = {str(path)!r}; open_source(p, image_info(p), 0, ()).read(Box((0, 0), (9, 9)));"
+        "sys.exit('dask' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_another_level_is_read_in_its_own_voxels(bench):
+    path = bench.image("tcyx")
+    source = open_source(path, image_info(path), 1, (1,))
+    expected = open_image(path).arrays[1][1, 1, 2:20, 3:30]
+    assert np.array_equal(source.read(Box((1, 2, 3), (2, 20, 30))), expected)
+
+
+def test_a_sample_is_the_finest_level_that_is_small_enough(bench, monkeypatch):
+    path = bench.image("tcyx")
+    info = image_info(path)
+    fine, coarse = (np.asarray(array[:, 2]).ravel() for array in open_image(path).arrays)
+    assert np.array_equal(open_source(path, info, 0, (0,)).sample(2), fine)
+    assert np.array_equal(open_source(path, info, 1, (0,)).sample(2), coarse)
+    monkeypatch.setattr(sources, "SAMPLE_VOXELS", coarse.size)
+    assert np.array_equal(open_source(path, info, 0, (0,)).sample(2), coarse)
+
+
+def test_a_sample_of_a_huge_level_is_spread_evenly_and_always_the_same(monkeypatch):
+    monkeypatch.setattr(sources, "SAMPLE_VOXELS", 64 * 64)  # equal steps would hit one column only
+    rows, columns = np.mgrid[:512, :512]
+    for values in (rows, columns):
+        image = zarr.array(values.astype("float32"), chunks=(8, 8))
+        source = source_of(image, None, ())
+        sample = source.sample(0)
+        assert 0.8 * 4096 <= sample.size <= 4096
+        assert np.array_equal(sample, source.sample(0))
+        counts = np.histogram(sample, 4, (0, 512))[0]
+        assert counts.min() > 0.15 * sample.size
+
+
+def test_a_sample_does_not_need_chunks(monkeypatch):
+    monkeypatch.setattr(sources, "SAMPLE_VOXELS", 1000)
+    monkeypatch.setattr(sources, "_PIECE_VOXELS", 100)
+    assert 800 <= source_of(np.ones((200, 300)), None, ()).sample(0).size <= 1000
+
+
+@pytest.mark.parametrize("ndim", [0, 4, 5])
+def test_arrays_of_many_dimensions_need_axes(ndim):
+    with pytest.raises(ImageError) as caught:
+        image_info(np.zeros((2,) * ndim))
+    assert "tczyx" in caught.value.hint
+
+
+def test_arrays_are_described_by_their_axes():
+    info = image_info(PIXELS, axes="tczyx")
+    assert (info.names, info.channels, info.writable, info.path) == ("tczyx", ("0", "1", "2"), False, None)
+    for shape, names in (((3,), "x"), ((3, 3), "yx"), ((3, 3, 3), "zyx")):
+        assert image_info(np.zeros(shape)).names == names
+    with pytest.raises(ImageError, match="not numbers"):
+        image_info(np.array([["a"]]))
+    with pytest.raises(ImageError, match="neither"):
+        image_info([[1, 2]])
+    for wrong in ("yy", "y", "zyx"):
+        with pytest.raises(ImageError):
+            image_info(np.zeros((3, 3)), axes=wrong)
+
+
+def test_axes_of_a_store_are_its_own(bench):
+    path = bench.image("yx")
+    assert image_info(path, axes="yx").names == "yx"
+    with pytest.raises(ImageError, match="has axes 'yx'"):
+        image_info(path, axes="xy")
+
+
+def test_labels_and_writable_are_those_of_the_output(bench, tmp_path):
+    image = bench.image()
+    bench.commit(bench.plan(image, "mine"))
+    assert image_info(image).labels == ("mine",)
+    new = image_info(image, output=tmp_path / "a" / "b.zarr")
+    assert (new.labels, new.writable, new.path) == ((), True, str(image))
+    (tmp_path / "taken").mkdir()
+    assert image_info(image, output=tmp_path / "taken").writable
+    (tmp_path / "taken" / "file").touch()
+    assert not image_info(image, output=tmp_path / "taken").writable
+    assert not image_info(image, output=tmp_path / "taken" / "file" / "b.zarr").writable
+
+
+def test_an_image_that_changed_since_planning_is_refused(bench):
+    image = bench.image()
+    with pytest.raises(ImageError, match="planned with"):
+        open_source(image, image_info(np.zeros((3, 3))), 0, ())
+
+
+def test_labels_are_opened_lazily_and_read_only(bench):
+    label = bench.commit(bench.plan(bench.image("zyx")))
+    levels = open_labels(label)
+    assert [(a.shape, a.ndim, a.dtype.name) for a in levels] == [
+        ((5, 45, 61), 3, "uint32"),
+        ((5, 23, 31), 3, "uint32"),
+    ]
+    assert levels[0].chunks == (5, 16, 16)
+    assert np.asarray(levels[0]).shape == (5, 45, 61)
+    assert (levels[1][1:2, 3] == 7).all()
+    with pytest.raises(ValueError, match="read-only"):
+        levels[0][0] = 1
+
+
+def test_an_axis_of_another_kind_is_dropped_where_it_is(tmp_path):
+    group = zarr.create_group(str(tmp_path / "a.zarr"), zarr_format=2)
+    group.create_array("0", data=PIXELS[:1, :, 0])
+    axes = [{"name": "p", "type": "phase"}, {"name": "c", "type": "channel"}, {"name": "y"}, {"name": "x"}]
+    group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]}]
+    path = tmp_path / "a.zarr"
+    got = open_source(path, image_info(path), 0, (1, 2)).read(Box((0, 0), (20, 30)))
+    assert np.array_equal(got, PIXELS[0, 1:, 0])
+
+
+def test_any_order_of_axes_keeps_the_space_axes_in_the_images_order():
+    for order in permutations("zyx"):
+        axes = "".join(order)
+        image = PIXELS[0, 0].transpose(["zyx".index(a) for a in axes])
+        got = source_of(image, axes, ()).read(Box((0, 0, 0), image.shape))
+        assert np.array_equal(got, image)
