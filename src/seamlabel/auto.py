@@ -17,14 +17,14 @@ LEAST_OVERLAP = 2
 def auto_overlap(params: Any, size: tuple[int, ...], warnings: list[str]) -> tuple[int, ...]:
     """Return the overlap per space axis that the backend's parameters ask for.
 
-    With `radius` r (beyond which a cut changes nothing) it is r + 1, which makes the merge exact;
-    with an object `diameter` D also half of that, so that a tile sees objects whole whose centre it
-    owns: r + ceil(D / 2).
+    With `radius` r (beyond which a cut changes nothing) it is r + 1, which makes the merge exact.
+    With an object `diameter` D alone it is 1.5 D: half of it so that tiles see objects whole whose
+    centre they own, D for what a cut may change.
     """
     radius = getattr(params, "radius", None)
     diameter = getattr(params, "diameter", None)
     if radius is not None:
-        reach = int(radius) + max(1, ceil((diameter or 0) / 2))
+        reach = int(radius) + 1
     elif diameter:
         reach = ceil(1.5 * diameter)
     else:
