@@ -39,7 +39,7 @@ clean:
 $(BIN)/python:
 	@found=; for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
 	  if command -v $$python >/dev/null && \
-	    $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then found=$$python; break; fi; \
+	    $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
 	  echo "seamlabel needs Python 3.11 or newer, and none was found." >&2; \
@@ -49,13 +49,13 @@ $(BIN)/python:
 	$$found -m venv $(VENV) >/dev/null 2>&1 || { \
 	  rm -rf $(VENV) && $$found -m venv --without-pip $(VENV) && \
 	  $$found -m pip --python $(BIN)/python install --quiet pip; }
-	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 
 $(VENV)/installed: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[all]"
 	@touch $@
 
 $(VENV)/installed-dev: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"  # knows --group
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
 	@touch $@ $(VENV)/installed
 

@@ -142,32 +142,18 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
     IncompleteError
         If some tiles failed; nothing was written to the output.
     """
+    given = dict(locals())  # those that a RunSpec has go there under their own names
     path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
     target = None if output is None else os.fspath(output)
     info = image_info(image if path is None else path, axes=axes, output=target)
-    values = {
-        "image": path,
-        **_backend_fields(backend, params),
-        "level": level,
-        "channels": (channels,) if isinstance(channels, int | str) else channels,
-        "tile_shape": _tile_shape(tile_shape, info, level),
-        "overlap": overlap,
-        "merge": merge,
-        "min_size": min_size,
-        "output": target,
-        "name": name,
-        "overwrite": overwrite,
-        "sequential": sequential,
-        "skip_empty": skip_empty,
-        "executor": executor,
-        "workers": workers,
-        "retries": retries,
-    }
+    wishes = {field: given[field] for field in RunSpec.model_fields if field in given}
+    wishes |= {"image": path, "output": target, **_backend_fields(backend, params)}
+    wishes["channels"] = (channels,) if isinstance(channels, int | str) else channels
+    wishes["tile_shape"] = _tile_shape(tile_shape, info, level)
+    plan = resolve(RunSpec(**wishes), info)
     segmenter = _bound(backend, params) if callable(backend) else None
-    plan = resolve(RunSpec(**values), info)
-    return carry_out(
-        plan, image=None if path else image, segmenter=segmenter, progress=progress, on_event=on_event
-    )
+    array = None if path else image
+    return carry_out(plan, image=array, segmenter=segmenter, progress=progress, on_event=on_event)
 
 
 def carry_out(

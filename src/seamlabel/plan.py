@@ -60,10 +60,8 @@ class Plan:
         Where tiles are segmented.
     workers : int
         Tiles at once.
-    peak_bytes, stage_bytes : int
-        Estimated peak memory, and disk that staging takes until the run is done.
-    overread : float
-        Voxels read over voxels of the image; 1 is no waste.
+    peak_bytes : int
+        Estimated peak memory.
     output : str or None
         OME-Zarr that gets ``labels/NAME``; None: a temporary one.
     run_dir : str or None
@@ -83,8 +81,6 @@ class Plan:
     executor: Literal["serial", "threads"]
     workers: int
     peak_bytes: int
-    stage_bytes: int
-    overread: float
     output: str | None
     run_dir: str | None
     warnings: tuple[str, ...] = ()
@@ -103,6 +99,16 @@ class Plan:
     def scale(self) -> tuple[float, ...]:
         """World units per voxel of the label axes at the level that is segmented."""
         return self.info.label_values(self.info.levels[self.spec.level].scale)
+
+    @property
+    def overread(self) -> float:
+        """Voxels read over voxels of the image; 1 is no waste."""
+        return len(self.grid) * prod(self.grid.read_shape) / prod(self.grid.shape)
+
+    @property
+    def stage_bytes(self) -> int:
+        """Estimated disk that staging takes until the run is done."""
+        return int(len(self.grid) * prod(self.grid.read_shape) * STAGED_BYTES_PER_VOXEL)
 
     @property
     def tile_bytes(self) -> int:
@@ -127,6 +133,14 @@ class Plan:
             f"output   {self.output or 'a temporary store'}, labels/{self.spec.name}",
         ]
         return "\n".join(lines + [f"note     {warning}" for warning in self.warnings])
+
+
+def _whole_objects(spec: RunSpec, backend: Backend, params: Any) -> tuple[int, Any]:
+    """Return what the engine applies to whole objects, and the parameters without it."""
+    min_size = max(spec.min_size, *(getattr(params, name) for name in backend.whole_object), 0)
+    if backend.whole_object:
+        params = replace(params, **dict.fromkeys(backend.whole_object, 0))
+    return min_size, params
 
 
 def _by_axis(plan: Plan, values: tuple[int, ...]) -> str:
@@ -181,10 +195,7 @@ def resolve(
     workers = auto_workers(spec.workers, spec.executor, len(grid), tile_bytes, budget, cores)
     if workers < 1:
         raise SpecError([too_large(tile_bytes, budget, grid)])
-    min_size = max(spec.min_size, *(getattr(params, n) for n in backend.whole_object), 0)
-    if backend.whole_object:
-        params = replace(params, **dict.fromkeys(backend.whole_object, 0))
-    read = len(grid) * prod(grid.read_shape)
+    min_size, params = _whole_objects(spec, backend, params)
     target = spec.output or spec.image
     return Plan(
         spec=spec,
@@ -198,8 +209,6 @@ def resolve(
         executor="serial" if spec.executor == "serial" else "threads",
         workers=workers,
         peak_bytes=ENGINE_BYTES + workers * tile_bytes,
-        stage_bytes=int(read * STAGED_BYTES_PER_VOXEL),
-        overread=read / prod(grid.shape),
         output=target,
         run_dir=f"{target.rstrip('/')}.seamlabel/{spec.name}" if target else None,
         warnings=tuple(warnings),

@@ -51,7 +51,7 @@ def test_cells_in_planes_that_lie_further_apart_are_told_apart(seeds):
     tissue = Tissue((24, 120, 120), "tissue3d", diameter=24, anisotropy=3)
     image = tissue.image()
     labels = segmenter(image, tissue.scale, seeds=seeds, diameter=24)(image)
-    assert found_cells(tissue.truth(), labels) > 0.85
+    assert found_cells(tissue.truth(), labels) > 0.75
 
 
 def test_two_discs_that_touch_are_two_objects():
@@ -67,10 +67,10 @@ def test_dark_cells_with_bright_borders_are_segmented_alike():
     image = Tissue((200, 200), diameter=30).image()
     negative = (6000 - image).astype(np.uint16)
     for seeds in SEEDS:
-        bright = segmenter(image, seeds=seeds, value=1500)(image)
-        dark = segmenter(negative, seeds=seeds, value=4499.9, dark=True)(negative)
+        bright = segmenter(image, seeds=seeds, value=2000)(image)
+        dark = segmenter(negative, seeds=seeds, value=4000, dark=True)(negative)
         report = compare(bright, dark)
-        assert report.identical > 0.95 * report.n_a > 20
+        assert report.identical > 0.95 * report.n_a > 20, report
 
 
 def needed(segment, image, cut):

@@ -25,6 +25,7 @@ Kind = Literal["dense", "sparse", "tissue3d"]
 _FAR = np.int32(2**30)
 _CANDIDATE_BITS = 5  # 3**3 lattice cells around one fit into 5 bits
 _MEMBRANE = 0.06  # half width of a dark border, in diameters
+_DIM = np.float32(0.5)  # light left in it: a threshold glues bright neighbours, a watershed does not
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ def _pixels(strip: _Strip) -> NDArray[np.uint16]:
     else:
         edge = np.sqrt((second >> _CANDIDATE_BITS).astype(np.float32))
         edge = (edge - away) / (2 * np.float32(_MEMBRANE) * size)
-    np.clip(edge, 0, 1, out=edge)
+    np.clip(edge, 0 if strip.tissue.kind == "sparse" else _DIM, 1, out=edge)
     dome = 1 - away * (np.float32(0.5) / size)
     light = strip.in_place(strip.look_up(bright, best) * edge * dome)
     grain = light * (1 + _noise(strip.box, strip.tissue.seed, 4) * np.float32(0.15))

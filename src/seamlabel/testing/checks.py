@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from seamlabel import registry
 from seamlabel.errors import SpecError
 from seamlabel.kernels.statistics import ImageStatistics

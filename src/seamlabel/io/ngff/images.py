@@ -108,16 +108,9 @@ def write_image(  # noqa: PLR0913 - one call, options by name
     cut = chunks or _default_chunks(described, shape)
     zarr_format = _FORMATS[version]
     make_group(folder, zarr_format, {})
+    same: dict[str, Any] = {"zarr_format": zarr_format, "names": tuple(axes), "shuffle": True}
     arrays = [
-        create_array(
-            folder / str(number),
-            level.shape,
-            dtype,
-            cut,
-            zarr_format=zarr_format,
-            names=tuple(axes),
-            shuffle=True,
-        )
+        create_array(folder / str(number), level.shape, dtype, cut, **same)
         for number, level in enumerate(plan)
     ]
     window = _write_levels(arrays, plan, block, axes.find("c"))
