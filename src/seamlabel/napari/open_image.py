@@ -1,0 +1,77 @@
+"""Opens an OME-Zarr as image layers that are read lazily and know their path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel.io.ngff.model import open_image
+from seamlabel.napari.lazy_labels import LazyArray, lazy
+from seamlabel.napari.pictures import OWN
+
+if TYPE_CHECKING:
+    from seamlabel.axes import ImageInfo
+
+COLORS = ("cyan", "magenta", "yellow", "green", "red", "blue")
+"""Colormaps of the channels of an image that has several."""
+LOOK = 1 << 22
+"""Most pixels that are read to choose contrast limits."""
+
+
+def layer_data(path: str) -> list[tuple[Any, dict[str, Any], str]]:
+    """Return one napari layer tuple per channel of the OME-Zarr at `path`.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be opened.
+    """
+    image = open_image(path)
+    info = image.info
+    levels = [lazy(array) for array in image.arrays]
+    axis = info.channel_axis
+    count = 1 if axis is None else info.shape[axis]
+    return [_layer(path, info, levels, axis, number, count) for number in range(count)]
+
+
+def _layer(
+    path: str, info: ImageInfo, levels: list[LazyArray], axis: int | None, number: int, count: int
+) -> tuple[Any, dict[str, Any], str]:
+    kept = [i for i in range(len(info.axes)) if i != axis]
+    if axis is not None:
+        cut = (slice(None),) * axis + (number,)
+        levels = [level[cut] for level in levels]
+    name = Path(path).name.removesuffix(".zarr").removesuffix(".ome")
+    if count > 1:
+        name = info.channels[number] if info.channels else f"{name} {number}"
+    options = {
+        "name": name,
+        "scale": [info.levels[0].scale[i] for i in kept],
+        "translate": [info.levels[0].translation[i] for i in kept],
+        "units": [_unit(info, i) for i in kept],
+        "axis_labels": [info.axes[i].name for i in kept],
+        "contrast_limits": _limits(levels[-1]),
+        "metadata": {OWN: {"path": str(path)}},
+        "multiscale": True,
+    }
+    if count > 1:
+        options |= {"colormap": COLORS[number % len(COLORS)], "blending": "additive"}
+    return levels, options, "image"
+
+
+def _unit(info: ImageInfo, axis: int) -> str:
+    """Return a unit as napari has it; an axis without one counts pixels."""
+    return info.axes[axis].unit or "pixel"
+
+
+def _limits(coarsest: LazyArray) -> tuple[float, float]:
+    """Return contrast limits that leave out the brightest thousandth."""
+    step = max(1, round((coarsest.size / LOOK) ** (1 / coarsest.ndim)))
+    pixels = np.asarray(coarsest[(slice(None, None, step),) * coarsest.ndim])
+    pixels = pixels[np.isfinite(pixels)]
+    if not pixels.size:
+        return (0.0, 1.0)
+    low, high = float(pixels.min()), float(np.percentile(pixels, 99.9))
+    return (low, high) if high > low else (low, low + 1)

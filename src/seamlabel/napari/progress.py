@@ -1,0 +1,141 @@
+"""How far a run is, as a fraction and a line of text. Pure: events and times in, words out."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from statistics import median
+
+from seamlabel.events import (
+    Event,
+    Heartbeat,
+    RunFinished,
+    RunStarted,
+    SeamsMerged,
+    Stage,
+    StageStarted,
+    TileDone,
+    TileFailed,
+    TileSkipped,
+)
+
+LEAST = 3
+"""Tiles before a time is guessed from them."""
+WINDOW = 16
+"""Tiles that the guess is made from: late ones tell more than early ones."""
+SHARES: dict[Stage, tuple[float, float]] = {
+    "segment": (0.0, 0.85),
+    "merge": (0.85, 0.9),
+    "paint": (0.9, 1.0),
+}
+"""Where each stage lies on the bar."""
+
+
+class Progress:
+    """Sums up the events of one run.
+
+    Parameters
+    ----------
+    workers : int
+        Tiles at once; they come in bunches of so many.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        self.stage: Stage | None = None
+        self.done = self.total = self.objects = 0
+        self.states: Counter[str] = Counter()
+        self.failures: dict[int, tuple[str, str]] = {}
+        self.result: RunFinished | None = None
+        self._span = max(1, workers)
+        self._times: deque[float] = deque(maxlen=WINDOW + self._span)
+
+    def accept(self, event: Event, now: float) -> None:
+        """Take in an event that came at `now`, in seconds of a steady clock."""
+        if isinstance(event, StageStarted | Heartbeat):
+            self.stage = event.stage
+        elif isinstance(event, TileDone):
+            self.states["done"] += 1
+            self.objects += event.n_labels
+        elif isinstance(event, TileSkipped):
+            self.states["empty"] += 1
+        elif isinstance(event, TileFailed):
+            self.states["failed"] += 1
+            self.failures[event.tile] = (event.reason, event.detail)
+        elif isinstance(event, SeamsMerged):
+            self.objects -= len(event.joined)
+        elif isinstance(event, RunFinished):
+            self.result = event
+        if isinstance(event, TileDone | TileFailed):
+            self._times.append(now)
+        if isinstance(event, RunStarted | StageStarted | Heartbeat | TileDone | TileSkipped | TileFailed):
+            self.done, self.total = event.done, event.total
+
+    @property
+    def seconds_per_tile(self) -> float | None:
+        """Median time between tiles of late, over as many as run at once; None before 3 tiles."""
+        times, span = list(self._times), self._span
+        if len(times) < max(LEAST, span + 1):
+            return None
+        return median(b - a for a, b in zip(times, times[span:], strict=False)) / span
+
+    @property
+    def fraction(self) -> float:
+        """Position on the bar, 0 to 1."""
+        if self.stage is None:
+            return 0.0
+        low, high = SHARES[self.stage]
+        return low + (high - low) * (self.done / self.total if self.total else 0.0)
+
+    def text(self) -> str:
+        """Return the line beside the bar."""
+        if self.stage is None:
+            return "Starting"
+        if self.stage == "merge":
+            return "Joining objects across seams"
+        if self.stage == "paint":
+            return f"Writing {100 * self.done // max(1, self.total)} %"
+        return " · ".join(
+            [
+                f"Segmenting {self.done:,}/{self.total:,}",
+                *self._pace(),
+                f"{max(0, self.objects):,} objects",
+            ]
+        )
+
+    def _pace(self) -> list[str]:
+        each = self.seconds_per_tile
+        if each is None:
+            return ["– left"]
+        left = f"{duration(each * (self.total - self.done))} left"
+        if each <= 0:
+            return [left]
+        return [f"{1 / each:.1f} tiles/s" if each < 2 else f"{duration(each)} per tile", left]
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: ``"0.4 s"``, ``"11 s"``, ``"1 min 12 s"``, ``"2 h 05 min"``."""
+    if seconds < 1:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def summary(progress: Progress) -> str:
+    """Return the line that tells the result of a finished run."""
+    result = progress.result
+    if result is None:
+        return ""
+    tiles = f"{_count(progress.states['done'], 'tile')} done"
+    rest = f"{progress.states['empty']:,} empty, {progress.states['failed']:,} failed"
+    parts = [f"{tiles}, {rest}", duration(result.seconds)]
+    if not result.failed:
+        objects = _count(result.n_objects, "object")
+        parts = [objects, f"{result.n_joined:,} joined across seams", *parts]
+    return " · ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

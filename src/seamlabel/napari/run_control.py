@@ -1,0 +1,190 @@
+"""`RunControl`: one run at a time, from its start to its result on canvas and run bar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from seamlabel.engine.run import run
+from seamlabel.errors import SeamlabelError
+from seamlabel.events import Event, Heartbeat, RunStarted, SeamsMerged, TileDone, TileFailed, TileSkipped
+from seamlabel.io.sources import open_labels
+from seamlabel.napari.progress import Progress, summary
+from seamlabel.napari.worker import RunWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+
+    from seamlabel.napari.canvas import Canvas
+    from seamlabel.napari.run_bar import RunBar
+    from seamlabel.plan import Plan
+
+
+class RunControl:
+    """Starts runs, feeds their events to canvas and bar, and ends them.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        The viewer.
+    canvas : Canvas
+        Where tiles and labels are shown.
+    bar : RunBar
+        Where progress and result are shown.
+    """
+
+    def __init__(self, viewer: ViewerModel, canvas: Canvas, bar: RunBar) -> None:
+        self._viewer, self._canvas, self._bar = viewer, canvas, bar
+        self.worker: RunWorker | None = None
+        self.progress = Progress()
+        self.plan: Plan | None = None
+        self.run_dir = ""
+        self._saved = False
+        self.on_end: Callable[[], None] = lambda: None
+        self.on_states: Callable[[], None] = lambda: None
+        self._running: set[int] = set()
+        self._error: tuple[BaseException, str] | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether a run is under way."""
+        return self.worker is not None
+
+    def start(self, plan: Plan, array: Any, saved: bool) -> None:
+        """Begin a run in a thread of its own.
+
+        Parameters
+        ----------
+        plan : Plan
+            What to do.
+        array : array-like or None
+            The image, where the plan has no path.
+        saved : bool
+            Whether the labels outlast the process; only told to the user.
+        """
+        self._saved = saved
+        self.plan, self.progress, self._error = plan, Progress(plan.workers), None
+        self._running = set()
+        stream = self._canvas.begin_stream(plan)
+        self.worker = RunWorker(lambda: run(plan, image=array), stream.accept)
+        self.worker.events.connect(self._take)
+        self.worker.failed.connect(self._failed)
+        self.worker.finished.connect(self._finished)
+        self._bar.begin()
+        self.worker.start()
+
+    def cancel(self) -> None:
+        """Ask the run to stop."""
+        if self.worker is not None:
+            self.worker.cancel()
+            self._bar.cancelling()
+
+    def close(self) -> None:
+        """Cancel without telling anybody: the widgets may be gone."""
+        if self.worker is not None:
+            for signal, slot in (
+                (self.worker.events, self._take),
+                (self.worker.failed, self._failed),
+                (self.worker.finished, self._finished),
+            ):
+                signal.disconnect(slot)
+            self.worker.cancel()
+
+    def reason(self, tile: int) -> str:
+        """Return why a tile of the last run failed, "" if it did not."""
+        return self.progress.failures.get(tile, ("", ""))[0].split("\n")[0][:80]
+
+    def _take(self, events: list[Event]) -> None:
+        """Show what happened since the last signal."""
+        now, states, touched = monotonic(), {}, []
+        for event in events:
+            self.progress.accept(event, now)
+            if isinstance(event, RunStarted):
+                self.run_dir = event.run_dir
+                self._canvas.show_stream(self.plan.spec.name)
+            elif isinstance(event, TileDone):
+                states[event.tile] = "done" if event.n_labels else "empty"
+                touched.append(event.tile)
+            elif isinstance(event, TileSkipped):
+                states[event.tile] = "empty"
+            elif isinstance(event, TileFailed):
+                states[event.tile] = "failed"
+            elif isinstance(event, SeamsMerged):
+                touched += [event.tile, *self.plan.grid.neighbours(event.tile)]
+            elif isinstance(event, Heartbeat) and event.stage == "segment":
+                states |= self._running_states(set(event.running), states)
+        self._canvas.set_states(states)
+        self._canvas.touch(touched)
+        self._canvas.refresh()
+        self.on_states()
+        if not self._bar.cancel_button.isEnabled():
+            return  # "Cancelling" stays to be read
+        self._bar.show_progress(self.progress.fraction, self.progress.text())
+
+    def _running_states(self, running: set[int], known: dict[int, str]) -> dict[int, str]:
+        """Return the states of tiles that run now, and of those that ran and wait for a retry."""
+        states = self._canvas.states
+        changes = dict.fromkeys(running, "running")
+        if states is not None:
+            for tile in self._running - running - set(known):
+                if states.state(tile) == "running":
+                    changes[tile] = "waiting"
+        self._running = running
+        return changes
+
+    def _failed(self, error: BaseException, detail: str) -> None:
+        self._error = (error, detail)
+
+    def _finished(self, cancelled: bool) -> None:
+        """Show the result, whatever it is."""
+        self.worker.join()
+        self.worker = None
+        self._canvas.set_states(self._running_states(set(), {}))
+        result = self.progress.result
+        if self._error is not None:
+            self._end_in_error(*self._error)
+        elif result is not None and not result.failed:
+            self._canvas.show_final(open_labels(result.path), result.path, self.plan.spec.name)
+            self._bar.end(f"{summary(self.progress)} · {self._where(result.path)}", "good")
+        elif result is not None:
+            self._canvas.drop_stream(keep=True)
+            self._bar.end(f"{summary(self.progress)} · nothing was written", "problem")
+            self._list_failures()
+        elif cancelled:
+            self._end_cancelled()
+        self._canvas.refresh()
+        self.on_states()
+        self.on_end()
+
+    def _where(self, path: str) -> str:
+        if not self._saved:
+            return "temporary, not saved"
+        return f"saved in …/{'/'.join(Path(path).parts[-3:])}"
+
+    def _end_cancelled(self) -> None:
+        counts = self.progress.states
+        self._canvas.drop_stream(keep=bool(counts["done"]))
+        done = counts["done"] + counts["empty"]
+        text = f"Cancelled after {done:,} of {len(self.plan.grid):,} tiles · nothing was written"
+        self._bar.end(f"{text} · finished tiles are in {self.run_dir}", "warning")
+
+    def _end_in_error(self, error: BaseException, detail: str) -> None:
+        self._canvas.drop_stream(keep=bool(self.progress.states["done"]))
+        self._bar.end("", "problem")
+        if self.progress.failures:
+            self._list_failures()
+            return
+        known = isinstance(error, SeamlabelError)
+        what = str(error) if known else f"The run stopped: {type(error).__name__}: {error}"
+        fix = error.hint if known else "The details say where; nothing was written"
+        self._bar.show_error(what[:1].upper() + what[1:], fix, detail)
+
+    def _list_failures(self) -> None:
+        listed = [
+            (f"({', '.join(map(str, self.plan.grid.index(tile)))})", reason, detail)
+            for tile, (reason, detail) in self.progress.failures.items()
+        ]
+        self._bar.show_failures(listed)

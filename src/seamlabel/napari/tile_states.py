@@ -1,0 +1,158 @@
+"""The picture of the tile grid: computed from tile states for the pixels that are looked at.
+
+Its cost does not depend on how many tiles there are. Knows grids; nothing of layers or Qt.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel.kernels.pyramid import sample_index
+from seamlabel.napari.lazy_labels import LazyArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from seamlabel.geometry import TileGrid
+    from seamlabel.napari.lazy_labels import Picks
+
+STATES = ("waiting", "running", "done", "empty", "failed")
+"""What a tile can be; its place here is its number."""
+LINE = 6
+"""Value of grid lines. State n is drawn with the value n + 1."""
+OVERLAP = 7
+"""Value of the read box of the tile under the pointer, outside its core."""
+COLORS = {
+    1: (1.0, 1.0, 1.0, 0.0),
+    2: (0.25, 0.70, 1.0, 0.85),
+    3: (0.35, 0.90, 0.45, 0.8),
+    4: (0.75, 0.75, 0.75, 0.8),
+    5: (1.0, 0.30, 0.25, 0.95),
+    LINE: (1.0, 1.0, 1.0, 0.55),
+    OVERLAP: (1.0, 0.85, 0.2, 0.30),
+}
+"""Colour of every value, RGBA."""
+LEAST = 20
+"""Pixels of a tile under which neither lines nor patterns are drawn."""
+
+
+class TileStates:
+    """States of all tiles, and arrays that show them.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The tiles.
+    shapes : sequence of tuple of int
+        Shapes of the levels to show.
+    """
+
+    def __init__(self, grid: TileGrid, shapes: Sequence[tuple[int, ...]]) -> None:
+        self.grid = grid
+        self.states = np.zeros(len(grid), np.uint8)
+        self.counts = dict.fromkeys(STATES, 0) | {"waiting": len(grid)}
+        self.selected: int | None = None
+        self._index = [tuple(map(sample_index, grid.shape, shape)) for shape in shapes]
+        self.levels = [self._level(k, tuple(shape)) for k, shape in enumerate(shapes)]
+
+    def set(self, tile: int, state: str) -> None:
+        """Say what a tile is now."""
+        self.counts[self.state(tile)] -= 1
+        self.counts[state] += 1
+        self.states[tile] = STATES.index(state)
+
+    def state(self, tile: int) -> str:
+        """Return what a tile is."""
+        return STATES[self.states[tile]]
+
+    def tile_at(self, position: Sequence[int]) -> int | None:
+        """Return the number of the tile that owns a voxel of the grid's array, or None outside."""
+        inside = all(0 <= p < n for p, n in zip(position, self.grid.shape, strict=True))
+        if not inside:
+            return None
+        return self.grid.number(tuple(p // t for p, t in zip(position, self.grid.tile_shape, strict=True)))
+
+    def _level(self, k: int, shape: tuple[int, ...]) -> LazyArray:
+        def read(picks: Picks) -> NDArray[np.uint8]:
+            return self._draw(k, shape, picks)
+
+        return LazyArray(read, tuple(map(range, shape)), np.dtype(np.uint8))
+
+    def _draw(self, k: int, shape: tuple[int, ...], picks: Picks) -> NDArray[np.uint8]:
+        source = [i[p.start : p.stop : p.step] for i, p in zip(self._index[k], picks, strict=True)]
+        tiles = [s // t for s, t in zip(source, self.grid.tile_shape, strict=True)]
+        numbers: Any = 0
+        for index, count in zip(np.ix_(*tiles), self.grid.counts, strict=True):
+            numbers = numbers * count + index
+        state = self.states[numbers]
+        shown = [axis for axis, pick in enumerate(picks) if len(pick) > 1]
+        sides = [shape[a] * self.grid.tile_shape[a] / self.grid.shape[a] for a in shown]
+        if not sides or min(sides) < LEAST:
+            out = np.where(state == STATES.index("waiting"), 0, state + 1).astype(np.uint8)
+        else:
+            out = np.where(_pattern(state, picks, shown, min(sides)), state + 1, 0).astype(np.uint8)
+            self._frame(out, state, source, shown, shape)
+        self._mark(out, source)
+        return out
+
+    def _frame(
+        self,
+        out: NDArray[np.uint8],
+        state: NDArray[np.uint8],
+        source: list[NDArray[np.intp]],
+        shown: list[int],
+        shape: tuple[int, ...],
+    ) -> None:
+        """Draw the grid lines, and inside them the frames of finished tiles."""
+        done = state == STATES.index("done")
+        line = np.zeros(out.shape, bool)
+        inner = np.zeros(out.shape, bool)
+        for axis in shown:
+            step = self.grid.shape[axis] / shape[axis]
+            tile = self.grid.tile_shape[axis]
+            start = source[axis] - source[axis] % tile
+            stop = np.minimum(start + tile, self.grid.shape[axis])
+            near = np.minimum(source[axis] - start, stop - 1 - source[axis]) / step
+            side = [1] * out.ndim
+            side[axis] = -1
+            line |= (near < 1).reshape(side)
+            inner |= (near < 3).reshape(side)
+        out[inner & done] = 1 + STATES.index("done")
+        out[line] = LINE
+
+    def _mark(self, out: NDArray[np.uint8], source: list[NDArray[np.intp]]) -> None:
+        """Tint what the selected tile reads past its core."""
+        if self.selected is None or not 0 <= self.selected < len(self.grid):
+            return
+        tile = self.grid[self.selected]
+        inside = []
+        for box in (tile.read, tile.core):
+            where = zip(source, box.start, box.stop, strict=True)
+            inside.append([slice(*np.searchsorted(s, (a, b))) for s, a, b in where])
+        core = out[tuple(inside[1])].copy()
+        ring = out[tuple(inside[0])]
+        ring[ring == 0] = OVERLAP
+        out[tuple(inside[1])] = core
+
+
+def _pattern(state: NDArray[np.uint8], picks: Picks, shown: list[int], side: float) -> NDArray[np.bool_]:
+    """Return where a tile's state is drawn: stripes run, dots are empty, crosses failed."""
+    period = int(min(32, max(6, side // 6)))
+    width = max(1, period // 6)
+    shape = [1] * len(picks)
+    along = []
+    for axis in shown[-2:]:
+        one = shape.copy()
+        one[axis] = -1
+        along.append(np.arange(picks[axis].start, picks[axis].stop, picks[axis].step).reshape(one))
+    i, j = along if len(along) == 2 else (along[0] * 0, along[0])
+    up, down = (i + j) % period < width, (i - j) % period < width
+    dots = (i % period < 2 * width) & (j % period < 2 * width)
+    out = (state == STATES.index("running")) & up
+    out |= (state == STATES.index("failed")) & (up | down)
+    out |= (state == STATES.index("empty")) & dots
+    return out

@@ -1,0 +1,126 @@
+"""`SeamlabelWidget`: the dock. Form that scrolls, run bar that does not; and the plugin's commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import napari.viewer  # noqa: TC002  commands get the viewer by their annotations
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QApplication, QScrollArea, QShortcut, QVBoxLayout, QWidget
+
+from seamlabel.napari.controller import Controller
+from seamlabel.napari.form import Form
+from seamlabel.napari.rows import style
+from seamlabel.napari.run_bar import RunBar
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
+
+WIDTH = 330
+"""Least width of the dock in pixels."""
+
+
+class SeamlabelWidget(QWidget):
+    """The dock widget of one viewer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer; napari hands it over.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        # Plugins get a proxy that wraps all it returns, so that no layer is itself any more.
+        self._viewer = getattr(viewer, "__wrapped__", viewer)
+        self.setObjectName("seamlabel")
+        self.setMinimumWidth(WIDTH)
+        self.setAcceptDrops(True)
+        self.form = Form()
+        self.bar = RunBar()
+        self.scroll = QScrollArea()
+        self.scroll.setWidget(self.form)
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.scroll, 1)
+        column.addWidget(self.bar)
+        self._shortcuts()
+        self._theme()
+        self.controller = Controller(self._viewer, self.form, self.bar)
+        self._viewer.events.theme.connect(self._theme)
+        # Closing the viewer deletes docks without a close event; the controller has to hear of it.
+        close = _Closer(self.controller, self._viewer, self._theme)
+        self.destroyed.connect(close)
+        QApplication.instance().aboutToQuit.connect(close)
+
+    def choose(self, layer: object) -> None:
+        """Choose an image layer; anything else leaves the choice as it is."""
+        self.controller.choose(layer)
+
+    def sizeHint(self) -> QSize:
+        """Return a width at which nothing is cut off."""
+        return QSize(WIDTH + 40, 760)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take folders and addresses, leave files to napari."""
+        if _dropped(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open what was dropped."""
+        path = _dropped(event)
+        if path:
+            event.acceptProposedAction()
+            self.controller.open(path)
+
+    def _shortcuts(self) -> None:
+        for keys, slot in (
+            ("Ctrl+Return", self.bar.run_button.click),
+            ("Ctrl+Enter", self.bar.run_button.click),
+            ("Ctrl+.", self.bar.cancel_button.click),
+        ):
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
+            shortcut.activated.connect(slot)
+
+    def _theme(self, _event: object = None) -> None:
+        self.setStyleSheet(style("light" if get_theme(self._viewer.theme).type == "light" else "dark"))
+
+
+class _Closer:
+    """Ends the controller of a dock that is gone; holds nothing that belongs to the dock itself."""
+
+    def __init__(self, controller: Controller, viewer: napari.viewer.Viewer, theme: object) -> None:
+        self._controller, self._viewer, self._theme = controller, viewer, theme
+
+    def __call__(self, *_: object) -> None:
+        self._controller.close()
+        self._viewer.events.theme.disconnect(self._theme)
+
+
+def _dropped(event: QDropEvent) -> str:
+    """Return the first folder or address among what is dropped, "" if there is none."""
+    for url in event.mimeData().urls():
+        local = url.toLocalFile()
+        if not local and url.scheme() in {"http", "https", "s3"}:
+            return url.toString()
+        if local and Path(local).is_dir():
+            return local.rstrip("/")
+    return ""
+
+
+def open_dock(viewer: napari.viewer.Viewer) -> None:
+    """Open the dock, or bring it to the front; the command "Seamlabel: Open"."""
+    viewer.window.add_plugin_dock_widget("seamlabel", "Seamlabel")
+
+
+def segment_layer(viewer: napari.viewer.Viewer) -> None:
+    """Open the dock with the active image chosen; the command in Layers > Segment."""
+    _, widget = viewer.window.add_plugin_dock_widget("seamlabel", "Seamlabel")
+    widget.choose(viewer.layers.selection.active)

@@ -1,0 +1,108 @@
+"""`RunWorker`: a run in a thread of its own, told to Qt as lists of events.
+
+Every exception ends as a signal (napari's generator workers drop RuntimeErrors), and the run is
+closed in the thread that iterates it. Knows nothing of widgets or layers.
+"""
+
+from __future__ import annotations
+
+import traceback
+from threading import Event as Flag
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from seamlabel.events import Event
+
+INTERVAL = 0.05
+"""Seconds between two signals, at least: each one costs the window some work."""
+
+
+class RunWorker(QObject):
+    """Iterates a run and reports it.
+
+    Parameters
+    ----------
+    start : callable
+        Makes the generator of events; called in the thread.
+    on_event : callable, optional
+        Called with every event in the thread, before it is reported.
+    """
+
+    events = Signal(list)
+    """Events since the last signal, in order."""
+    failed = Signal(object, str)
+    """The exception that ended the run, and its traceback."""
+    finished = Signal(bool)
+    """The last signal of all; whether the run was cancelled."""
+
+    def __init__(
+        self,
+        start: Callable[[], Generator[Event, None, None]],
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._start = start
+        self._on_event = on_event
+        self._cancel = Flag()
+        self._batch: list[Event] = []
+        self._sent = 0.0
+        self._thread = Thread(target=self._run, name="seamlabel-run")
+
+    def start(self) -> None:
+        """Begin the run."""
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Ask the run to stop; `finished` tells when it has."""
+        self._cancel.set()
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is alive."""
+        return self._thread.is_alive()
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Wait for the thread; return whether it has ended."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._iterate()
+        except BaseException as error:  # noqa: BLE001  the border: nothing may vanish in a thread
+            self._flush()
+            self._tell(self.failed, error, traceback.format_exc())
+        self._tell(self.finished, self._cancel.is_set())
+
+    def _iterate(self) -> None:
+        run = self._start()
+        try:
+            for event in run:
+                if self._on_event is not None:
+                    self._on_event(event)
+                self._batch.append(event)
+                if monotonic() - self._sent >= INTERVAL:
+                    self._flush()
+                if self._cancel.is_set():
+                    break
+        finally:
+            run.close()
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._batch:
+            self._tell(self.events, self._batch)
+            self._batch, self._sent = [], monotonic()
+
+    @staticmethod
+    def _tell(signal: Signal, *values: object) -> None:
+        try:
+            signal.emit(*values)
+        except RuntimeError:  # the application, and with it this QObject, is gone already
+            return

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from napari.utils._proxies import PublicOnlyProxy
+from npe2 import PluginManifest
+
+from seamlabel.napari import sample_data
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def manifest():
+    return PluginManifest.from_file(ROOT / "src" / "seamlabel" / "napari" / "napari.yaml")
+
+
+def test_the_manifest_is_valid_and_all_it_names_can_be_imported(manifest):
+    manifest.validate_imports()
+    assert {c.id for c in manifest.contributions.commands} >= {"seamlabel.open", "seamlabel.segment"}
+
+
+def test_the_manifest_at_the_top_is_the_one_in_the_package():
+    top = ROOT / "napari.yaml"
+    assert top.is_symlink()
+    assert top.resolve() == ROOT / "src" / "seamlabel" / "napari" / "napari.yaml"
+
+
+def test_the_command_in_the_segment_menu_opens_the_dock_with_the_active_image(make_napari_viewer, pixels):
+    from seamlabel.napari.widget import SeamlabelWidget, open_dock, segment_layer
+
+    viewer = make_napari_viewer()
+    viewer.add_image(pixels, name="first")
+    viewer.add_image(pixels, name="second")
+    viewer.layers.selection.active = viewer.layers["first"]
+    segment_layer(PublicOnlyProxy(viewer))  # as napari calls it
+    widgets = viewer.window._qt_window.findChildren(SeamlabelWidget)
+    assert len(widgets) == 1
+    assert widgets[0].form.image.layer() is viewer.layers["first"]
+    open_dock(viewer)
+    assert len(viewer.window._qt_window.findChildren(SeamlabelWidget)) == 1
+
+
+def test_samples_are_written_once_and_know_their_path(monkeypatch, make_napari_viewer):
+    from seamlabel.io.ngff.images import write_image
+    from seamlabel.napari.pictures import ome_zarr_path
+    from seamlabel.testing.cells import Tissue
+
+    written = []
+
+    def small(path):
+        written.append(path)
+        tissue = Tissue((16, 64, 64), "sparse", diameter=8)
+        write_image(path, tissue.shape, "uint16", tissue.image, axes="zyx")
+
+    monkeypatch.setitem(sample_data.WRITERS, "nuclei_3d", small)
+    viewer = make_napari_viewer()
+    viewer.open_sample("seamlabel", "nuclei_3d")
+    sample_data.nuclei_3d()
+    assert len(written) == 1
+    assert ome_zarr_path(viewer.layers[0]) == str(sample_data.cache_folder() / "nuclei_3d.zarr")
+    assert viewer.layers[0].axis_labels == ("z", "y", "x")

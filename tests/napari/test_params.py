@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractSpinBox, QLabel
+
+from seamlabel.napari.params import AutoNumber, ParamsForm
+
+
+@dataclass(frozen=True)
+class Everything:
+    sigma: Annotated[
+        float, {"label": "Blur", "min": 0.0, "max": 9.0, "unit": "voxels", "tooltip": "How much"}
+    ]
+    count: Annotated[int, {"min": 1, "max": 10**6}] = 3
+    limit: Annotated[float | None, {"label": "Threshold"}] = None
+    top: Annotated[int | None, {"min": 0, "max": 100}] = 7
+    dark: bool = True
+    kind: Literal["one", "two"] = "two"
+    text: str = ""
+    hidden: Annotated[dict, {"in_form": False}] = None
+
+
+@pytest.fixture
+def form(qtbot):
+    made = ParamsForm(Everything)
+    qtbot.addWidget(made)
+    made.show()
+    return made
+
+
+def test_values_start_at_the_defaults_and_none_stays_none(form):
+    values = form.value()
+    assert values == {
+        "sigma": 0.0, "count": 3, "limit": None, "top": 7, "dark": True, "kind": "two", "text": "",
+    }  # fmt: skip
+
+
+def test_values_round_trip(form):
+    wanted = {
+        "sigma": 2.5,
+        "count": 12,
+        "limit": -0.5,
+        "top": None,
+        "dark": False,
+        "kind": "one",
+        "text": "x",
+    }
+    form.setValue(wanted)
+    assert form.value() == wanted
+
+
+def test_labels_tooltips_units_and_ranges_come_from_the_annotations(form):
+    box = form.widget("sigma")
+    assert isinstance(box, QAbstractSpinBox)
+    assert box.suffix() == " px"
+    assert (box.minimum(), box.maximum()) == (0.0, 9.0)
+    assert box.toolTip() == "How much"
+    assert "Blur" in [label.text() for label in form.findChildren(QLabel)]
+
+
+def test_unticking_auto_gives_a_number_and_tells_so(form, qtbot):
+    auto = form.widget("limit")
+    assert isinstance(auto, AutoNumber)
+    assert not auto.inner.native.isEnabled()
+    with qtbot.waitSignal(form.changed):
+        qtbot.mouseClick(auto.auto, Qt.MouseButton.LeftButton)
+    assert auto.inner.native.isEnabled()
+    assert form.value()["limit"] == 0.0
+
+
+def test_a_text_that_is_needed_is_left_out_while_it_is_empty(qtbot):
+    from seamlabel.backends.function import FunctionParams
+
+    form = ParamsForm(FunctionParams)
+    qtbot.addWidget(form)
+    assert form.value() == {}
+    form.setValue({"target": "a.py:f"})
+    assert form.value() == {"target": "a.py:f"}
+
+
+@pytest.mark.parametrize("name", ["threshold", "watershed", "function"])
+def test_every_backend_gets_a_form_whose_values_it_takes(qtbot, name):
+    from seamlabel import registry
+
+    record = registry.backend(name)
+    form = ParamsForm(record.params_type())
+    qtbot.addWidget(form)
+    values = form.value() | ({"target": "m:f"} if name == "function" else {})
+    assert record.parse(values)[1] == []
