@@ -18,11 +18,10 @@ from pathlib import Path
 os.environ.setdefault("NAPARI_CONFIG", str(Path(tempfile.mkdtemp()) / "settings.yaml"))
 os.environ.setdefault("SEAMLABEL_CACHE", str(Path(tempfile.gettempdir()) / "samples"))
 
+import napari
 from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
-
-import napari
 
 BEST = {
     "large-dark-planned": "dock-planned",
