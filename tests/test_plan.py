@@ -75,6 +75,15 @@ def test_auto_tiles_are_made_of_whole_chunks():
     assert made.grid.tile_shape == (900, 700)
 
 
+def test_auto_tiles_grow_where_most_of_the_work_would_be_overlap():
+    volume = image("zyx", (300, 2000, 2000), (32, 256, 256))
+    small = plan(volume, overlap=(8, 8, 8), memory_bytes=16 * 10**9).grid
+    large = plan(volume, overlap=(60, 60, 60), memory_bytes=16 * 10**9)
+    assert all(a <= b for a, b in zip(small.tile_shape, large.grid.tile_shape, strict=True))
+    assert large.overread < 2.5
+    assert large.workers == 2
+
+
 def test_time_is_never_tiled_or_overlapped():
     made = plan(image("tzyx", (5, 40, 600, 600)), tile_shape=(20, 300, 300), overlap=8)
     assert made.grid.tile_shape == (1, 20, 300, 300)

@@ -10,6 +10,9 @@ TARGET_VOXELS = {1: 1 << 20, 2: 1 << 20, 3: 1 << 22}
 """Core voxels of a tile: work enough to hide overheads, little enough to cancel soon."""
 DEFAULT_OVERLAP = {1: 64, 2: 64, 3: 24}
 """Where a backend says nothing about its reach or the size of its objects."""
+LEAST_TILE = 16
+MOST_OVERREAD = 2.0
+"""Voxels read per voxel owned, above which larger tiles are worth their memory."""
 LEAST_OVERLAP = 2
 """Voxels of evidence that two tiles' labels are one object."""
 
@@ -39,21 +42,35 @@ def auto_tile_shape(
     """Return a tile shape made of whole chunks where they are small enough.
 
     `voxels` is what memory allows for all read boxes at once; a quarter of it is used for one.
+    Tiles grow while most of what they read is overlap, and shrink until they fit.
     """
-    target = min(TARGET_VOXELS.get(len(size), 1 << 22), max(1, voxels // 4))
-    shape = _cube(size, target)
-    if len(size) == 2 and prod(size) <= 2 * target:
-        return size
+    target = TARGET_VOXELS.get(len(size), 1 << 22)
+    share = max(1, voxels // 4)
     tile = []
-    for t, c, n in zip(shape, chunks, size, strict=True):
+    for t, c, n in zip(_cube(size, target), chunks, size, strict=True):
         whole = max(1, round(t / c)) * c if c <= 1.5 * t else t
         tile.append(n if n <= 1.25 * whole else whole)
-    while max(tile) > 16 and prod(
-        min(t + 2 * h, n) for t, h, n in zip(tile, overlap, size, strict=True)
-    ) > max(voxels, 1):
+    if len(size) == 2 and prod(size) <= 2 * target:
+        tile = list(size)
+    while (larger := _grown(tile, size, overlap)) and prod(_read(larger, size, overlap)) <= share:
+        tile = larger
+    while max(tile) > LEAST_TILE and prod(_read(tile, size, overlap)) > share:
         longest = tile.index(max(tile))
         tile[longest] = ceil(tile[longest] / 2)
     return tuple(tile)
+
+
+def _read(tile: list[int], size: tuple[int, ...], overlap: tuple[int, ...]) -> list[int]:
+    return [min(t + 2 * h, n) for t, h, n in zip(tile, overlap, size, strict=True)]
+
+
+def _grown(tile: list[int], size: tuple[int, ...], overlap: tuple[int, ...]) -> list[int] | None:
+    """Return the tile twice as long where the overlap weighs most; None if it wastes little."""
+    open_axes = [i for i, (t, n) in enumerate(zip(tile, size, strict=True)) if t < n]
+    if not open_axes or prod(_read(tile, size, overlap)) <= MOST_OVERREAD * prod(tile):
+        return None
+    worst = max(open_axes, key=lambda i: overlap[i] / tile[i])
+    return [min(2 * t, n) if i == worst else t for i, (t, n) in enumerate(zip(tile, size, strict=True))]
 
 
 def _cube(size: tuple[int, ...], voxels: int) -> tuple[int, ...]:
