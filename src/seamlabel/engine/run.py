@@ -98,9 +98,9 @@ def run(
     folder = RunDirectory(
         Path(plan.run_dir) if plan.run_dir else temporary_folder() / plan.spec.name, plan.spec.to_json()
     )
-    pool = executor() if executor else make_executor(plan)
-    coordinator = None
+    pool, coordinator = None, None
     try:
+        pool = executor() if executor else make_executor(plan)
         store = create_staging(folder.path, len(plan.grid), plan.grid.read_shape)
         job = TileJob(plan, source, store, segmenter)
         limit = 1 if isinstance(pool, SerialExecutor) else 2 * plan.workers
@@ -110,7 +110,8 @@ def run(
         done = coordinator is not None and coordinator.committed
         if coordinator is not None:
             coordinator.close()
-        pool.shutdown(wait=False, cancel_futures=True)
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
         folder.close(keep=keep or not done)
 
 

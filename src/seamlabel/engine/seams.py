@@ -71,17 +71,21 @@ class SeamFinder:
             other is ever painted, and an object that crosses a border has core voxels on both sides.
         """
         found = [np.zeros((0, 2), np.int64)]
-        mine = store.read(number)
+        one, mine = self.grid[number], store.read(number)
         for other in others:
-            theirs = store.read(other)
+            two = self.grid[other]
+            theirs = store.read(other) if self._meet(one, two) else None
             if mine is None or theirs is None:
                 continue
-            one, two = self.grid[number], self.grid[other]
             pairs = self._pairs(one, two, mine, theirs)
             owned = (pairs[:, 0] <= n_core[number]) & (pairs[:, 1] <= n_core[other])
             base = np.array([number, other], np.int64) << LABEL_BITS
             found.append(pairs[owned] + base)
         return np.concatenate(found)
+
+    def _meet(self, one: Tile, two: Tile) -> bool:
+        """Return whether labels are joined along all axes on which the tiles differ."""
+        return all(j or a == b for a, b, j in zip(one.index, two.index, self.joined, strict=True))
 
     def _pairs(self, one: Tile, two: Tile, mine: Labels, theirs: Labels) -> NDArray[np.int64]:
         if self.merge.rule == "touching":
