@@ -83,7 +83,14 @@ def number_locally(labels: NDArray[Any], core: tuple[slice, ...]) -> LocalLabels
 
 def _first_seen(values: NDArray[Any]) -> NDArray[Any]:
     """Return the distinct positive values in order of first appearance."""
-    distinct, first = np.unique(values, return_index=True)
+    largest = int(values.max(initial=0))
+    if largest <= 8 * values.size + (1 << 16):  # a table is faster than sorting
+        seen = np.full(largest + 1, values.size, np.intp)
+        seen[values[::-1]] = np.arange(values.size - 1, -1, -1)  # the last write is the first place
+        distinct = np.flatnonzero(seen < values.size).astype(values.dtype)
+        first = seen[distinct]
+    else:
+        distinct, first = np.unique(values, return_index=True)
     keep = distinct != 0
     ordered: NDArray[Any] = distinct[keep][np.argsort(first[keep])]
     return ordered
