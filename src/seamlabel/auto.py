@@ -27,7 +27,7 @@ def auto_overlap(params: Any, size: tuple[int, ...], warnings: list[str]) -> tup
     radius = getattr(params, "radius", None)
     diameter = getattr(params, "diameter", None)
     if radius is not None:
-        reach = int(radius) + 1
+        reach = ceil(radius) + 1
     elif diameter:
         reach = ceil(1.5 * diameter)
     else:

@@ -5,6 +5,7 @@ Every function adds to a list of problems instead of raising, so that the user s
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +70,12 @@ def check_image(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> None
         problems.append(
             Problem("image", f"axis {', '.join(odd)} is neither space, time nor channel", "Drop it")
         )
+
+
+def check_skipping(spec: RunSpec, params: Any, problems: list[Problem]) -> None:
+    """Note a wish to skip dark tiles where dark objects are looked for."""
+    if spec.skip_empty is not None and getattr(params, "dark", False):
+        problems.append(Problem("skip_empty", "dark objects lie in dark tiles", "Leave it out"))
 
 
 def check_output(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> None:
@@ -150,21 +157,39 @@ def make_grid(
     overlap = wanted or auto_overlap(params, size, warnings)
     tile = tile or auto_tile_shape(size, chunk, overlap, voxels)
     tile = tuple(min(t, n) for t, n in zip(tile, size, strict=True))
-    if not wanted or isinstance(spec.overlap, int):
+    if isinstance(spec.overlap, int):
         capped = tuple(min(h, t) for h, t in zip(overlap, tile, strict=True))
         cut = [n for n, h, c, e in zip(names, overlap, capped, size, strict=True) if c < h and c < e]
         if cut:
             warnings.append(f"the overlap along {', '.join(cut)} is capped at the tile's extent")
         overlap = capped
-    elif any(h > t < n for h, t, n in zip(overlap, tile, size, strict=True)):
-        warnings.append("the overlap is larger than the tile: larger tiles would waste less work")
     overlap = _evidence(spec, overlap, tile, size, warnings)
+    _warn(params, overlap, tile, size, warnings)
     full_tile, full_overlap = iter(tile), iter(overlap)
     return TileGrid(
         shape,
         tuple(next(full_tile) if s else 1 for s in space),
         tuple(next(full_overlap) if s else 0 for s in space),
     )
+
+
+def _warn(
+    params: Any,
+    overlap: tuple[int, ...],
+    tile: tuple[int, ...],
+    size: tuple[int, ...],
+    warnings: list[str],
+) -> None:
+    """Tell of an overlap that wastes work, or that the method reaches beyond."""
+    cut = [(h, t) for h, t, n in zip(overlap, tile, size, strict=True) if t < n]
+    if any(h > t for h, t in cut):
+        warnings.append("the overlap is larger than the tile: larger tiles would waste less work")
+    radius = getattr(params, "radius", None)
+    if radius is not None and cut and min(h for h, _ in cut) <= radius:
+        warnings.append(
+            f"the method reaches {ceil(radius)} voxels: with an overlap of {ceil(radius) + 1} labels "
+            "would be exactly those of the whole image, with less they may differ at tile borders"
+        )
 
 
 def _evidence(

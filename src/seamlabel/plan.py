@@ -15,6 +15,7 @@ from seamlabel.checks import (
     bytes_per_voxel,
     check_image,
     check_output,
+    check_skipping,
     find_backend,
     find_channels,
     human,
@@ -180,6 +181,7 @@ def resolve(
     problems: list[Problem] = []
     found = find_backend(spec, problems)
     check_image(spec, info, problems)
+    check_skipping(spec, found[1] if found else None, problems)
     check_output(spec, info, problems)
     channels = find_channels(spec, info, found[0] if found else None, problems)
     if problems or found is None:

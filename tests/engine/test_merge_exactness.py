@@ -14,7 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+import seamlabel
 from seamlabel import MergeSpec, TileGrid, merge_labels
+from seamlabel.engine.segment import whole_image_labels
+from seamlabel.io.sources import open_source
 from seamlabel.testing import same_partition
 
 TAUS = st.sampled_from([0.01, 0.2, 0.5, 1.0])
@@ -112,6 +115,40 @@ def test_garbage_within_the_radius_of_a_cut_changes_nothing(data, tau):
     tiles = tile_labels(truth, grid, radius, np.random.default_rng(1))
     merged = merge_labels(tiles, grid, merge=MergeSpec(iou=tau), radius=radius)
     assert same_partition(merged, truth)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), rule=st.sampled_from(["iou", "touching"]))
+def test_foreground_that_a_cut_makes_up_does_not_glue_objects(data, rule):
+    """Near a cut, a blur sees foreground that is not there: it may connect two true objects."""
+    radius = data.draw(st.integers(1, 3))
+    grid = data.draw(grids(least_overlap=radius + 1))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    mask = rng.random(grid.shape) < data.draw(st.floats(0.05, 0.6))
+    structure = ndimage.generate_binary_structure(mask.ndim, mask.ndim)
+    tiles = []
+    for tile in grid:
+        seen = np.ones(tile.read.shape, bool)  # the worst case: all foreground where it cannot know
+        inner = tuple(
+            slice(radius if a else 0, size - radius if b < n else size)
+            for a, b, n, size in zip(tile.read.start, tile.read.stop, grid.shape, seen.shape, strict=True)
+        )
+        seen[inner] = mask[tile.read.slices][inner]
+        tiles.append(ndimage.label(seen, structure)[0])
+    merged = merge_labels(tiles, grid, merge=rule, radius=radius)
+    assert same_partition(merged, ndimage.label(mask, structure)[0])
+
+
+@pytest.mark.parametrize("smoothing", [1.0, 2.0, 5.0])
+@pytest.mark.parametrize("tile", [6, 32, 64])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_blurred_threshold_of_noise_is_that_of_the_whole_image(smoothing, tile, seed):
+    noise = np.random.default_rng(seed).standard_normal((90, 110) if tile == 6 else (300, 280))
+    image = ndimage.gaussian_filter(noise, 2).astype(np.float32)
+    params = {"smoothing": smoothing, "value": 0.0}
+    result = seamlabel.segment(image, "threshold", params=params, tile_shape=tile, progress=False)
+    whole = whole_image_labels(result.plan, open_source(image, result.plan.info, 0, ()))
+    assert same_partition(np.asarray(result.labels), whole)
 
 
 @settings(max_examples=150, deadline=None)

@@ -11,7 +11,6 @@ from seamlabel.engine.seams import SeamFinder
 from seamlabel.engine.segment import check_labels
 from seamlabel.geometry import Box
 from seamlabel.kernels.merge import FinalIds, UnionFind, too_small
-from seamlabel.kernels.relabel import number_locally
 from seamlabel.spec import MergeSpec
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def merge_labels(
         if given is None:
             continue
         checked = check_labels(given, tile.read.shape, tile.number)
-        local = number_locally(checked, tile.core.relative_to(tile.read).slices)
+        local = seams.number(tile, checked)
         store.write(tile.number, local.labels)
         n_core[tile.number], n_all[tile.number] = local.n_core, local.n_all
         areas[tile.number] = local.areas

@@ -83,7 +83,7 @@ def paint_layout(shapes: tuple[tuple[int, ...], ...], tiled: tuple[bool, ...]) -
     least = _spread((LEAST_CHUNK.get(ndim, 8),) * ndim, tiled)
     chunks, blocks = [], []
     for shape in shapes:
-        fitting = _fit(shapes[0], shape, block, least)
+        fitting = _fit(shapes[0], shape, block, least, chunk)
         if fitting is None:
             break
         blocks.append(fitting)
@@ -102,15 +102,22 @@ def _spread(values: tuple[int, ...], tiled: tuple[bool, ...]) -> tuple[int, ...]
 
 
 def _fit(
-    fine: tuple[int, ...], shape: tuple[int, ...], block: tuple[int, ...], least: tuple[int, ...]
+    fine: tuple[int, ...],
+    shape: tuple[int, ...],
+    block: tuple[int, ...],
+    least: tuple[int, ...],
+    chunk: tuple[int, ...],
 ) -> tuple[int, ...] | None:
-    """Return what a block of the finest level is on this level, None if not whole or too small."""
+    """Return what a block of the finest level is on this level.
+
+    None if that is not made of whole chunks, or too small.
+    """
     fitting = []
-    for n, m, b, low in zip(fine, shape, block, least, strict=True):
+    for n, m, b, low, c in zip(fine, shape, block, least, chunk, strict=True):
         side = b / level_factor(n, m)
         if n <= b:
             fitting.append(max(m, 1))
-        elif side == int(side) and side >= min(low, b):
+        elif side == int(side) and side >= min(low, b) and side % min(c, side) == 0:
             fitting.append(int(side))
         else:
             return None

@@ -15,7 +15,6 @@ import numpy as np
 
 from seamlabel.engine.executors import HEARTBEAT_SECONDS, SerialExecutor, TaskQueue, ThreadExecutor
 from seamlabel.engine.paint import PaintJob, paint_layout
-from seamlabel.engine.seams import SeamFinder
 from seamlabel.engine.segment import TileJob, TileRecord
 from seamlabel.errors import TileError
 from seamlabel.events import (
@@ -134,7 +133,7 @@ class _Run:
         self.first_id = np.full(self.total, -1, np.int64)  # -1: not staged yet
         self.next_id = 0
         self.areas: dict[int, NDArray[np.int64]] = {}
-        self.seams = SeamFinder.of(self.plan)
+        self.seams = job.seams
         self.unions = UnionFind()
         self.failed: dict[int, str] = {}
         self.attempts: dict[int, int] = {}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import ceil
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seamlabel.geometry import Box
 from seamlabel.kernels.merge import LABEL_BITS
+from seamlabel.kernels.pieces import cut_to
+from seamlabel.kernels.relabel import number_locally
 from seamlabel.kernels.seams import IouRule, border_steps, overlap_pairs, touching_pairs
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.geometry import Tile, TileGrid
+    from seamlabel.kernels.relabel import LocalLabels
     from seamlabel.plan import Plan
     from seamlabel.protocols import Labels, LabelStore
     from seamlabel.spec import MergeSpec
@@ -46,7 +50,8 @@ class SeamFinder:
     @classmethod
     def of(cls, plan: Plan) -> SeamFinder:
         """Return the finder that a plan asks for."""
-        return cls(plan.grid, plan.joined, plan.spec.merge, getattr(plan.params, "radius", None))
+        radius = getattr(plan.params, "radius", None)
+        return cls(plan.grid, plan.joined, plan.spec.merge, None if radius is None else ceil(radius))
 
     def keys(
         self, store: LabelStore, n_core: Mapping[int, int], number: int, others: Sequence[int]
@@ -108,20 +113,42 @@ class SeamFinder:
         )
 
     def box(self, one: Tile, two: Tile) -> Box:
-        """Return the voxels in which two tiles' labels are compared.
+        """Return the voxels in which two tiles' labels are compared: what both can be trusted with."""
+        return self.trusted(one).intersect(self.trusted(two))
+
+    def trusted(self, tile: Tile) -> Box:
+        """Return where a tile's labels are those of the whole image, up to their names.
 
         Where the backend says how far a cut reaches (`radius` r) and the overlap is more than that,
-        only what both tiles can be trusted with: their read boxes less r at the faces that are not
-        the image's. Then both versions agree exactly, whatever lies outside.
+        it is the read box less r at the faces that are not the image's, whatever lies outside. Else
+        the whole read box, for want of better.
         """
         axes = zip(self.grid.overlap, self.grid.counts, self.joined, strict=True)
         cut = [overlap for overlap, count, joined in axes if joined and count > 1]
         if self.radius is None or not cut or min(cut) <= self.radius:
-            return one.read.intersect(two.read)
+            return tile.read
         reach = tuple(self.radius if joined else 0 for joined in self.joined)
-        return self._trusted(one, reach).intersect(self._trusted(two, reach))
-
-    def _trusted(self, tile: Tile, reach: tuple[int, ...]) -> Box:
         start = (a + r if a else a for a, r in zip(tile.read.start, reach, strict=True))
         ends = zip(tile.read.stop, reach, self.grid.shape, strict=True)
         return Box(tuple(start), tuple(b - r if b < n else b for b, r, n in ends))
+
+    def number(self, tile: Tile, labels: NDArray[Any]) -> LocalLabels:
+        """Return a tile's labels as they are staged: what can be trusted, numbered from 1.
+
+        Parameters
+        ----------
+        tile : Tile
+            The tile.
+        labels : ndarray of integers, not negative
+            Labels over its read box, numbered in any way.
+        """
+        core = tile.core.relative_to(tile.read).slices
+        local = number_locally(labels, core)
+        trusted = self.trusted(tile)
+        if trusted == tile.read or not local.n_core:
+            return local
+        part = trusted.relative_to(tile.read)
+        space = [axis for axis, joined in enumerate(self.joined) if joined]
+        flat = local.labels.reshape([labels.shape[axis] for axis in space])
+        kept = cut_to(flat, tuple(part.slices[axis] for axis in space))
+        return number_locally(kept.reshape(labels.shape), core)

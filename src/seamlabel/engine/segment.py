@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seamlabel.engine.seams import SeamFinder
 from seamlabel.errors import TileError
 from seamlabel.geometry import Box
-from seamlabel.kernels.relabel import number_locally
 from seamlabel.kernels.statistics import ImageStatistics
 from seamlabel.protocols import SegmentContext
 
@@ -62,7 +62,9 @@ class TileJob:
 
     def __post_init__(self) -> None:
         """Prepare what is shared: one segmenter per thread, statistics once per channel."""
+        self.seams = SeamFinder.of(self.plan)
         self._local = threading.local()
+        self._spare: list[Segmenter] = []
         self._once = threading.Lock()
         channels = self.plan.channels or (0,)
         self._statistics: Callable[[int], Statistics] = cache(
@@ -85,11 +87,12 @@ class TileJob:
         start = time.perf_counter()
         plan, tile = self.plan, self.plan.grid[number]
         image = self.source.read(tile.read)
-        limit = self._skip_limit()
-        if limit is not None and not (image > limit).any():
-            return TileRecord(number, 0, 0, time.perf_counter() - start, skipped=f"nothing above {limit:g}")
+        limits = self._skip_limits()
+        if limits and not _any_above(image, limits):
+            nothing = f"nothing above {', '.join(f'{limit:g}' for limit in limits)}"
+            return TileRecord(number, 0, 0, time.perf_counter() - start, skipped=nothing)
         labels = check_labels(self._segmenter()(image), self._space(tile.read.shape), number)
-        local = number_locally(labels.reshape(tile.read.shape), tile.core.relative_to(tile.read).slices)
+        local = self.seams.number(tile, labels.reshape(tile.read.shape))
         if local.n_core and not self.stop.is_set():
             self.store.write(number, local.labels)
         return TileRecord(
@@ -103,16 +106,28 @@ class TileJob:
     def _space(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(n for n, tiled in zip(shape, self.plan.joined, strict=True) if tiled)
 
-    def _skip_limit(self) -> float | None:
-        limit = self.plan.spec.skip_empty
-        return self.statistics(0).otsu() if limit == "otsu" else limit
+    def _skip_limits(self) -> list[float]:
+        """Return for every chosen channel the value that makes a tile worth segmenting."""
+        limit, count = self.plan.spec.skip_empty, max(1, len(self.plan.channels))
+        if limit is None:
+            return []
+        return [self.statistics(i).otsu() if limit == "otsu" else limit for i in range(count)]
+
+    def prepare(self) -> None:
+        """Make the first segmenter, so that one that cannot be made is told before any work."""
+        if self.segmenter is None:
+            self._spare.append(self.make_segmenter())
 
     def _segmenter(self) -> Segmenter:
         if self.segmenter is not None:
             return self.segmenter
         made: Segmenter | None = getattr(self._local, "segmenter", None)
         if made is None:
-            made = self._local.segmenter = self.make_segmenter()
+            try:
+                made = self._spare.pop()
+            except IndexError:
+                made = self.make_segmenter()
+            self._local.segmenter = made
         return made
 
     def make_segmenter(self) -> Segmenter:
@@ -129,6 +144,12 @@ class TileJob:
             channels=tuple(names[i] for i in plan.channels),
             statistics=self.statistics,
         )
+
+
+def _any_above(image: NDArray[Any], limits: list[float]) -> bool:
+    """Return whether any channel of a tile exceeds its own limit."""
+    channels = [image] if len(limits) == 1 else image
+    return any(bool((pixels > limit).any()) for pixels, limit in zip(channels, limits, strict=True))
 
 
 def whole_image_labels(plan: Plan, source: Source) -> Labels:

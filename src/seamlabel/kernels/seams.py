@@ -12,9 +12,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from skimage.measure import label as connected_components
 
-from seamlabel.kernels.relabel import run_starts
+from seamlabel.kernels.pieces import pieces
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,15 +105,7 @@ def _fragment_pairs(
 
 def _fragments(labels: NDArray[Any], chosen: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return connected pieces of the chosen labels, numbered from 1, and the label of each."""
-    masked = np.where(np.take(chosen, labels), labels, 0)
-    if masked.ndim > 3:  # beyond what the library connects: whole labels are the pieces
-        return masked, np.arange(chosen.size, dtype=np.int64)
-    pieces = connected_components(masked, background=0, connectivity=masked.ndim)
-    flat = np.ravel(pieces)
-    starts = run_starts(flat)
-    names = np.zeros(int(flat.max(initial=0)) + 1, np.int64)
-    names[flat[starts]] = np.ravel(masked)[starts]
-    return pieces, names
+    return pieces(np.where(np.take(chosen, labels), labels, 0))
 
 
 def _contingency(
