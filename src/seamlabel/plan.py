@@ -5,6 +5,7 @@ The only place where a `RunSpec` is checked against an image. Every "auto" is a 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
@@ -212,6 +213,6 @@ def resolve(
         workers=workers,
         peak_bytes=ENGINE_BYTES + workers * tile_bytes,
         output=target,
-        run_dir=f"{target.rstrip('/')}.seamlabel/{spec.name}" if target else None,
+        run_dir=f"{os.path.realpath(os.path.expanduser(target))}.seamlabel/{spec.name}" if target else None,
         warnings=tuple(warnings),
     )

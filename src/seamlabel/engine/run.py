@@ -15,8 +15,8 @@ import numpy as np
 
 from seamlabel.engine.executors import HEARTBEAT_SECONDS, SerialExecutor, TaskQueue, ThreadExecutor
 from seamlabel.engine.paint import PaintJob, paint_layout
-from seamlabel.engine.segment import TileJob, TileRecord
-from seamlabel.errors import TileError
+from seamlabel.engine.segment import NoStore, TileJob, TileRecord, describe_failure
+from seamlabel.errors import OutputError, SeamlabelError, TileError
 from seamlabel.events import (
     Event,
     Heartbeat,
@@ -94,24 +94,26 @@ def run(
         plan.spec.image if image is None else image, plan.info, plan.spec.level, plan.channels
     )
     sink = open_sink(plan, plan.output or str(temporary_folder() / "labels.zarr"))
+    job = TileJob(plan, source, NoStore(), segmenter)
+    job.prepare()
     folder = RunDirectory(
         Path(plan.run_dir) if plan.run_dir else temporary_folder() / plan.spec.name, plan.spec.to_json()
     )
     pool, coordinator = None, None
     try:
         pool = executor() if executor else make_executor(plan)
-        store = create_staging(folder.path, len(plan.grid), plan.grid.read_shape)
-        job = TileJob(plan, source, store, segmenter)
+        job.store = create_staging(folder.path, len(plan.grid), plan.grid.read_shape)
         limit = 1 if isinstance(pool, SerialExecutor) else 2 * plan.workers
         coordinator = _Run(job, sink, folder, TaskQueue(pool, limit))
         yield from coordinator.events()
     finally:
-        done = coordinator is not None and coordinator.committed
-        if coordinator is not None:
-            coordinator.close()
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
-        folder.close(keep=keep or not done)
+        try:
+            if coordinator is not None:
+                coordinator.close()
+        finally:
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
+            folder.close(keep=coordinator is not None and coordinator.worth_keeping(keep))
 
 
 def make_executor(plan: Plan) -> Executor:
@@ -151,6 +153,10 @@ class _Run:
         ids = yield from self._merge()
         yield from self._paint(ids)
         yield self._finished(ids.n_objects, self.sink.path)
+
+    def worth_keeping(self, asked: bool) -> bool:
+        """Return whether the run directory holds what somebody may want."""
+        return bool((self.first_id >= 0).any()) and (asked or not self.committed)
 
     def close(self) -> None:
         """Let go of all work under way; take back labels that were not committed."""
@@ -200,6 +206,8 @@ class _Run:
 
     def _tile_ended(self, number: int, future: Future[TileRecord]) -> Event | None:
         error = future.exception()
+        if isinstance(error, OutputError) or not isinstance(error, Exception | SystemExit | None):
+            raise error  # a full disk, Ctrl-C: nothing that another try or another tile would mend
         if error is not None:
             return self._tile_failed(number, error)
         record = future.result()
@@ -237,13 +245,11 @@ class _Run:
     def _tile_failed(self, number: int, error: BaseException) -> Event | None:
         """Try again, or record the failure."""
         self.attempts[number] = self.attempts.get(number, 0) + 1
-        bad_output = isinstance(error, TileError)  # the same again, however often it is tried
-        if self.attempts[number] <= self.plan.spec.retries and not bad_output:
+        same_again = isinstance(error, SeamlabelError)
+        if self.attempts[number] <= self.plan.spec.retries and not same_again:
             self.queue.add(("tile", number), self.job.segment, number)
             return None
-        reason = error.reason if isinstance(error, TileError) else f"{type(error).__name__}: {error}"
-        if isinstance(error, TileError) and error.hint:
-            reason = f"{reason}. {error.hint}"
+        reason = describe_failure(error)
         self.failed[number] = reason
         self.cause = self.cause or error
         self.folder.record(tile=number, failed=reason)
@@ -254,9 +260,10 @@ class _Run:
 
     def _give_up(self) -> None:
         number, reason = next(iter(self.failed.items()))
-        raise TileError(
-            number, reason, f"All {len(self.failed)} tiles that were tried failed"
-        ) from self.cause
+        tried = (
+            "The only tile failed" if self.total == 1 else f"The first {len(self.failed)} tiles all failed"
+        )
+        raise TileError(number, reason, f"{tried}; nothing was written") from self.cause
 
     def _merge(self) -> Generator[Event, None, FinalIds]:
         start = time.perf_counter()

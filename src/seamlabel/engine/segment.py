@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -157,7 +159,7 @@ def whole_image_labels(plan: Plan, source: Source) -> Labels:
 
     What tiled results are measured against; needs the image in memory. For images without time.
     """
-    job = TileJob(plan, source, _NoStore())
+    job = TileJob(plan, source, NoStore())
     image = source.read(Box.whole(plan.grid.shape))
     labels = np.asarray(job.make_segmenter()(image))
     if plan.min_size > 1:
@@ -166,7 +168,7 @@ def whole_image_labels(plan: Plan, source: Source) -> Labels:
     return labels
 
 
-class _NoStore:
+class NoStore:
     """A `LabelStore` for where nothing is staged."""
 
     def write(self, tile: int, labels: Labels) -> None:
@@ -174,6 +176,19 @@ class _NoStore:
 
     def read(self, tile: int) -> None:
         """Have nothing."""
+
+
+def describe_failure(error: BaseException) -> str:
+    """Return why a tile failed, in one line; for an error of the user's own code with its place."""
+    if isinstance(error, TileError):
+        return f"{error.reason}. {error.hint}" if error.hint else error.reason
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if not _in_library(frame.filename)]
+    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _in_library(file: str) -> bool:
+    return "site-packages" in file or Path(__file__).parents[1] in Path(file).parents
 
 
 def check_labels(result: Any, shape: tuple[int, ...], tile: int) -> NDArray[Any]:
@@ -195,6 +210,11 @@ def check_labels(result: Any, shape: tuple[int, ...], tile: int) -> NDArray[Any]
     """
     if result is None:
         raise TileError(tile, "the segmenter returned nothing", "Let it return the label array")
+    if isinstance(result, tuple | list):
+        what = type(result).__name__
+        raise TileError(
+            tile, f"the segmenter returned a {what}", "Return only the labels: scipy.ndimage.label(mask)[0]"
+        )
     labels = np.asarray(result)
     if labels.shape != shape:
         raise TileError(

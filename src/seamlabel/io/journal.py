@@ -1,7 +1,8 @@
 """The run directory: who runs, what was asked, which tiles are done.
 
-``run.json`` holds the spec, ``lock`` the live process, ``journal/<writer>.jsonl`` one line per
-finished tile (``crc32 json``; one writer per file, so nothing is ever lost to a race).
+``run.json`` holds the spec, ``journal/<writer>.jsonl`` one line per finished tile (``crc32 json``; one
+writer per file, so nothing is ever lost to a race). The lock lies beside the directory, so that it
+can be held while the directory is replaced.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import os
 import shutil
 import socket
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 
 from seamlabel.errors import OutputError
+
+ELSEWHERE = "Free some space, or give an output in a folder that can be written to"
 
 
 class RunDirectory:
@@ -37,35 +42,62 @@ class RunDirectory:
 
     def __init__(self, path: Path, spec_json: str) -> None:
         self.path = path
-        self._lock = path / "lock"
-        _refuse_live(self._lock)
+        self._lock = path.with_name(f"{path.name}.lock")
         try:
-            shutil.rmtree(path, ignore_errors=True)
-            (path / "journal").mkdir(parents=True)
-            self._lock.touch(exist_ok=False)
-            self._lock.write_text(json.dumps(_me()))
-            (path / "run.json").write_text(spec_json)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _acquire(self._lock)
+        except OutputError:
+            raise
         except OSError as error:
-            msg = f"cannot stage tiles in {path}: {error.strerror or error}"
-            raise OutputError(msg, "Give output=PATH in a folder that can be written to") from error
+            raise _cannot_stage(path, error) from error
+        try:
+            self._log = self._make(spec_json)
+        except OSError as error:
+            self._remove()
+            raise _cannot_stage(path, error) from error
+
+    def _make(self, spec_json: str) -> Any:
+        shutil.rmtree(self.path, ignore_errors=True)
+        (self.path / "journal").mkdir(parents=True)
+        (self.path / "run.json").write_text(spec_json)
         name = f"{socket.gethostname()}-{os.getpid()}.jsonl"
-        self._log = (path / "journal" / name).open("a", encoding="utf-8")
+        return (self.path / "journal" / name).open("a", encoding="utf-8")
 
     def record(self, **values: Any) -> None:
-        """Append one line; call it once what it tells of is on disk."""
+        """Append one line; call it once what it tells of is on disk.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
         text = json.dumps(values, separators=(",", ":"))
-        self._log.write(f"{zlib.crc32(text.encode()):08x} {text}\n")
-        self._log.flush()
+        try:
+            self._log.write(f"{zlib.crc32(text.encode()):08x} {text}\n")
+            self._log.flush()
+        except OSError as error:
+            raise _cannot_stage(self.path, error) from error
 
     def close(self, keep: bool) -> None:
         """Release the lock; without `keep` remove the folder, and the one above if empty."""
-        self._log.close()
+        with suppress(OSError):  # a full disk: what could not be flushed was told when it was written
+            self._log.close()
+        if keep:
+            self._lock.unlink(missing_ok=True)
+        else:
+            self._remove()
+
+    def _remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
         self._lock.unlink(missing_ok=True)
-        if not keep:
-            shutil.rmtree(self.path, ignore_errors=True)
-            parent = self.path.parent
-            if parent.suffix == ".seamlabel" and parent.is_dir() and not any(parent.iterdir()):
+        parent = self.path.parent
+        if parent.suffix == ".seamlabel":
+            with suppress(OSError):  # other runs are still there
                 parent.rmdir()
+
+
+def _cannot_stage(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"cannot stage tiles in {path}: {error.strerror or error}", ELSEWHERE)
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
@@ -79,32 +111,82 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     return records
 
 
+def finished_tiles(path: Path) -> set[int]:
+    """Return the tiles that a run directory's journal tells to be staged."""
+    return {record["tile"] for record in read_journal(path) if "failed" not in record}
+
+
 def unfinished_runs(target: str | Path) -> list[tuple[Path, int]]:
     """Return the run directories left beside an OME-Zarr, and how many tiles each finished."""
-    folder = Path(f"{str(target).rstrip('/')}.seamlabel")
+    folder = Path(f"{os.path.realpath(target)}.seamlabel")
     found = sorted(folder.glob("*/run.json")) if folder.is_dir() else []
-    return [(file.parent, len(read_journal(file.parent))) for file in found]
+    return [(file.parent, len(finished_tiles(file.parent))) for file in found]
 
 
-def _me() -> dict[str, Any]:
-    return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "started": psutil.Process().create_time(),
-    }
+def this_process() -> dict[str, Any]:
+    """Return what tells this process from all others: host, pid and start time."""
+    started = psutil.Process().create_time()
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started}
 
 
-def _refuse_live(lock: Path) -> None:
+def is_alive(owner: dict[str, Any]) -> bool:
+    """Return whether the process that `this_process` described may still run."""
+    if owner.get("host") != socket.gethostname():
+        return "host" in owner  # another machine cannot be asked
     try:
-        owner = json.loads(lock.read_text())
-    except (OSError, ValueError):
-        return
-    same_host = owner.get("host") == socket.gethostname()
-    try:
-        alive = not same_host or psutil.Process(owner["pid"]).create_time() == owner["started"]
+        return bool(psutil.Process(owner["pid"]).create_time() == owner["started"])
     except (psutil.Error, KeyError):
-        alive = False
-    if alive:
-        msg = f"{lock.parent} is in use by process {owner['pid']} on {owner['host']}"
-        hint = f"Wait for it, or remove {lock} if that process is gone; or give another name"
-        raise OutputError(msg, hint)
+        return False
+
+
+def _acquire(lock: Path) -> None:
+    """Take a lock, which appears whole or not at all; one of a dead process is taken over."""
+    mine = lock.with_name(f".{lock.name}.{uuid4().hex}")
+    mine.write_text(json.dumps(this_process()))
+    try:
+        for _ in range(5):
+            try:
+                _link(mine, lock)
+            except FileExistsError:
+                _retire(lock)
+            else:
+                return
+    finally:
+        mine.unlink(missing_ok=True)
+    raise OutputError(f"{lock} is being taken by others", "Try again")
+
+
+def _link(mine: Path, lock: Path) -> None:
+    try:
+        os.link(mine, lock)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with lock.open("x") as file:
+            file.write(mine.read_text())
+
+
+def _retire(lock: Path) -> None:
+    """Move a dead process's lock out of the way.
+
+    Raises
+    ------
+    OutputError
+        If its process is alive.
+    """
+    try:
+        text = lock.read_text()
+    except FileNotFoundError:
+        return
+    with suppress(ValueError):
+        owner = json.loads(text)
+        if is_alive(owner):
+            msg = f"{lock.with_suffix('')} is in use by process {owner['pid']} on {owner['host']}"
+            raise OutputError(msg, f"Wait for it; or remove {lock} if it is gone; or give another name")
+    gone = lock.with_name(f".{lock.name}.{uuid4().hex}")
+    with suppress(FileNotFoundError):
+        lock.rename(gone)
+        if gone.read_text() != text:  # somebody was faster, and this is a live lock
+            with suppress(FileExistsError):
+                os.link(gone, lock)
+        gone.unlink()

@@ -16,16 +16,20 @@ from collections import OrderedDict
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 from numcodecs import Zstd
+
+from seamlabel.errors import OutputError
 
 if TYPE_CHECKING:
     from seamlabel.protocols import Labels
 
 CACHE_BYTES = 64_000_000
 """Compressed tiles kept in memory, so that seams and paint seldom read files back."""
-FOLDER = "staging.zarr"
+FOLDER = "staging-{}.zarr"
+"""Of its own for every run: a tile of a cancelled run may come late."""
 
 
 class StagingStore:
@@ -48,13 +52,23 @@ class StagingStore:
         self._lock = threading.Lock()
 
     def write(self, tile: int, labels: Labels) -> None:
-        """Store a tile's labels, int32 of the read box's shape; all or nothing."""
+        """Store a tile's labels, int32 of the read box's shape; all or nothing.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written, such as on a full disk.
+        """
         data = np.ascontiguousarray(labels, dtype="<i4")
         packed = bytes(Zstd(level=1).encode(data))
         target = self._folder / f"{tile}{self._suffix}"
         part = target.with_name(f".{target.name}.{threading.get_ident()}")
-        part.write_bytes(packed)
-        part.replace(target)
+        try:
+            part.write_bytes(packed)
+            part.replace(target)
+        except OSError as error:
+            msg = f"cannot stage tile {tile} in {self._folder}: {error.strerror or error}"
+            raise OutputError(msg, "Free some space, or give an output on another disk") from error
         self._keep(tile, packed)
 
     def read(self, tile: int) -> Labels | None:
@@ -80,7 +94,7 @@ class StagingStore:
 
 def create_staging(run_dir: Path, tiles: int, read_shape: tuple[int, ...]) -> StagingStore:
     """Make an empty staging store in `run_dir`."""
-    folder = run_dir / FOLDER
+    folder = run_dir / FOLDER.format(uuid4().hex[:8])
     folder.mkdir(parents=True)
     meta: dict[str, Any] = {
         "zarr_format": 2,
@@ -104,7 +118,7 @@ def open_staging(run_dir: str | Path) -> StagingStore:
     FileNotFoundError
         If there is no staging store in `run_dir`.
     """
-    folder = Path(run_dir) / FOLDER
+    folder = next(Path(run_dir).glob(FOLDER.format("*")), Path(run_dir) / FOLDER.format(""))
     meta = json.loads((folder / ".zarray").read_text())
     return StagingStore(folder, tuple(meta["shape"][1:]))
 
