@@ -82,6 +82,31 @@ def test_a_function_in_a_file_is_a_backend(image, tmp_path):
     )
 
 
+def test_a_function_gets_its_arguments_and_errors_tell_its_line(image, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from scipy import ndimage\ndef fn(tile, limit, how='plain'):\n    assert how == 'plain'\n"
+        "    return ndimage.label(tile > limit)[0]\n"
+    )
+    command = ["segment", image, "--function", f"{file}:fn", "--tile", "128", "--quiet", "--overwrite"]
+    assert main([*command, "--set", "limit=2000"]) == 0
+    assert main([*command, "--set", "limit=2000", "--set", "how=odd"]) == 1
+    assert "(mine.py, line 3)" in capsys.readouterr().err
+
+
+def test_the_demo_leaves_other_peoples_folders_alone(tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("precious")
+    assert main(["demo", "--out", str(tmp_path), "--shape", "200,200"]) == 1
+    assert "holds other things" in capsys.readouterr().err
+    assert main(["demo", "--out", str(tmp_path / "new"), "--shape", "100"]) == 2
+
+
+def test_a_run_file_that_is_no_text_is_told_so(image, tmp_path, capsys):
+    (tmp_path / "run.json").write_bytes(b"\xff\xfe\x00")
+    assert main(["segment", image, "--spec", str(tmp_path / "run.json")]) == 2
+    assert "no text" in capsys.readouterr().err
+
+
 def test_info_tells_axes_levels_and_labels(image, capsys):
     main(["segment", image, "--name", "cells", "--quiet"])
     capsys.readouterr()
@@ -104,14 +129,16 @@ def test_backends_lists_all_and_tells_of_one(capsys):
 @pytest.mark.parametrize(
     ("extra", "says"),
     [
-        (["--tile", "0"], "tile_shape"),
-        (["--tile", "big"], "tile_shape: 'big' is not understood"),
+        (["--tile", "0"], "--tile: 0 is below 1"),
+        (["--tile", "big"], "--tile: 'big' is not understood"),
         (["--overlap", "1,2,3"], "overlap"),
         (["--backend", "tresh"], "Did you mean 'threshold'?"),
         (["--set", "sigma"], "name=value"),
         (["--set", "smoothin=1"], "Did you mean 'smoothing'?"),
         (["--channels", "DAPI"], "no channel axis"),
         (["--level", "9"], "level"),
+        (["--merge", "glue"], "--merge: 'glue' is not one of"),
+        (["--set", "smoothing=-1"], "--set smoothing: -1"),
         (["--spec", "no-such.json"], "cannot read"),
     ],
 )

@@ -1,3 +1,4 @@
+import os
 from dataclasses import dataclass, replace
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 
 from seamlabel import RunSpec, SpecError, resolve
 from seamlabel.axes import Axis, ImageInfo, LevelInfo, parse_axes
+from seamlabel.engine.paint import paint_layout
 from seamlabel.registry import Backend, register
 
 
@@ -53,7 +55,7 @@ def test_auto_is_a_number_afterwards():
     assert made.grid.tile_shape == (1024, 1024)
     assert made.grid.overlap == (5, 5)  # the reach of a blur of 1, and 1 of evidence
     assert made.workers == 2
-    assert made.run_dir == "i.zarr.seamlabel/labels"
+    assert made.run_dir == os.path.abspath("i.zarr.seamlabel/labels")
 
 
 @given(
@@ -141,7 +143,7 @@ def test_everything_wrong_is_told_at_once_by_field():
     assert "Did you mean 'threshold'?" in told["backend"]
     assert "levels 0 to 0" in told["level"]
     assert "0 'ch0'" in told["channels"]
-    assert "--overwrite" in told["name"]
+    assert "overwrite" in told["name"]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_an_axis_of_no_known_kind_is_refused():
 
 def test_labels_go_elsewhere_where_the_image_cannot_be_written():
     info = image(writable=False)
-    assert "output=" in problems(info)["output"]
+    assert "output of its own" in problems(info)["output"]
 
 
 def test_one_of_several_channels_must_be_chosen():
@@ -186,6 +188,35 @@ def test_one_of_several_channels_must_be_chosen():
     assert plan(info, channels=["ch1"]).channels == (1,)
     assert plan(info, channels=[1, 0], backend="silent").channels == (1, 0)
     assert plan(image("cyx", (1, 64, 64))).channels == (0,)
+
+
+def test_auto_overlap_stays_what_makes_the_merge_exact_on_thin_tiles():
+    made = plan(image("zyx", (24, 80, 80)), tile_shape=(2, 40, 40))
+    assert made.grid.overlap == (5, 5, 5)
+    short = plan(image("zyx", (24, 80, 80)), tile_shape=(12, 40, 40), overlap=4)
+    assert any("reaches 4 voxels" in warning for warning in short.warnings)
+
+
+def test_dark_objects_and_empty_tiles_do_not_go_together():
+    assert "dark" in problems(params={"dark": True}, skip_empty="otsu")["skip_empty"]
+
+
+@given(
+    shape=st.tuples(st.integers(1, 9000), st.integers(1, 9000)),
+    factors=st.lists(st.floats(1.1, 9), min_size=1, max_size=4),
+)
+def test_blocks_are_made_of_whole_chunks_on_every_level(shape, factors):
+    shapes = [shape]
+    for factor in factors:
+        shapes.append(tuple(max(1, round(n / factor)) for n in shapes[-1]))
+    layout = paint_layout(tuple(shapes), (True, True))
+    for k in range(len(shapes)):
+        sides = zip(shapes[k], layout.blocks[k], layout.chunks[k], strict=True)
+        assert all(b % c == 0 or b >= n for n, b, c in sides)
+        base = 0 if k < layout.n_first else k
+        assert all(
+            c * b >= n for c, b, n in zip(layout.counts(base), layout.blocks[k], shapes[k], strict=True)
+        )
 
 
 def test_the_summary_says_what_will_be_done():

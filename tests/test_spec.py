@@ -28,16 +28,20 @@ def test_a_spec_cannot_be_changed_but_replaced():
 @pytest.mark.parametrize(
     ("fields", "field", "says"),
     [
-        ({"overlap": -1}, "overlap", "greater than or equal to 0"),
-        ({"overlap": (4, -2)}, "overlap", "greater than or equal to 0"),
+        ({"overlap": -1}, "overlap", "-1 is below 0"),
+        ({"overlap": (4, -2)}, "overlap", "-2 is below 0"),
         ({"tile_shape": 0}, "tile_shape", "1 or more"),
         ({"tile_shape": "big"}, "tile_shape", "'auto'"),
-        ({"merge": "glue"}, "merge", "'iou'"),
-        ({"merge": {"iou": 1.5}}, "merge", "not 1.5"),
+        ({"merge": "glue"}, "merge.rule", "not one of 'iou'"),
+        ({"merge": {"iou": 1.5}}, "merge.iou", "1.5 is above 1"),
         ({"name": "../up"}, "name", "letters"),
         ({"name": ".hidden"}, "name", "letters"),
         ({"executor": "cloud"}, "executor", "'threads'"),
-        ({"workers": 0}, "workers", "greater than or equal to 1"),
+        ({"workers": 0}, "workers", "0 is below 1"),
+        ({"skip_empty": float("nan")}, "skip_empty", "finite"),
+        ({"name": "zarr.json"}, "name", "taken"),
+        ({"name": "n" * 101}, "name", "100"),
+        ({"channels": True}, "channels", "channel names or numbers"),
         ({"tilesize": 5}, "tilesize", "Known fields"),
     ],
 )
@@ -62,5 +66,8 @@ def test_a_run_file_that_is_none_is_refused(text):
 
 
 def test_numpy_numbers_are_taken():
+    spec = RunSpec(params={"value": np.float32(600), "list": np.arange(2)}, channels=np.int64(1))
+    assert RunSpec.from_json(spec.to_json()) == spec.replace(params={"value": 600.0, "list": [0, 1]})
+    assert spec.channels == (1,)
     spec = RunSpec(tile_shape=np.array([8, 9]), overlap=(np.int64(3), np.int64(4)))
     assert (spec.tile_shape, spec.overlap) == ((8, 9), (3, 4))

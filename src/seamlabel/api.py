@@ -37,7 +37,7 @@ class Result:
         Labels at full resolution, axes ``(t)zyx`` or ``(t)yx``; ``np.asarray(result.labels)`` reads
         all of them, slices only what they need.
     n_objects : int
-        Ids are 1..n_objects.
+        Ids are 1..n_objects, unless `sequential` was turned off.
     path : str
         The label group, an NGFF image. Temporary (until the process ends) for arrays without output.
     failed : dict of int to str
@@ -94,7 +94,7 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
     level : int
         Resolution level to segment, 0 = full; labels are written on all levels.
     channels : int, str or sequence of them, optional
-        Channels that the backend gets, by index or name.
+        Channels that the backend gets, by index or name; needed where the image has several.
     tile_shape : "auto", int, tuple or callable
         Voxels per space axis that a tile owns; a callable is given (shape, dtype) of the level.
     overlap : "auto", int, tuple or dict
@@ -148,7 +148,6 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
     info = image_info(image if path is None else path, axes=axes, output=target)
     wishes = {field: given[field] for field in RunSpec.model_fields if field in given}
     wishes |= {"image": path, "output": target, **_backend_fields(backend, params)}
-    wishes["channels"] = (channels,) if isinstance(channels, int | str) else channels
     wishes["tile_shape"] = _tile_shape(tile_shape, info, level)
     plan = resolve(RunSpec(**wishes), info)
     segmenter = _bound(backend, params) if callable(backend) else None

@@ -84,14 +84,14 @@ def check_output(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> Non
         return
     where = spec.output or spec.image
     if not info.writable:
-        fix = "Choose another output path" if spec.output else "Give output='somewhere.zarr'"
+        fix = "Choose another output" if spec.output else "Give an output of its own, such as labels.zarr"
         problems.append(Problem("output", f"labels cannot be written into {where}", fix))
     elif spec.name in info.labels and not spec.overwrite:
         problems.append(
             Problem(
                 "name",
                 f"{where} already has labels '{spec.name}'",
-                "Give another name, or overwrite=True (--overwrite) to replace them",
+                "Give another name, or choose to overwrite them",
             )
         )
 

@@ -11,7 +11,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from seamlabel import commands
-from seamlabel.errors import IncompleteError, SeamlabelError, SpecError
+from seamlabel.errors import IncompleteError, Problem, SeamlabelError, SpecError
+from seamlabel.spec import RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,12 +52,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _explain(error: SeamlabelError) -> int:
     if isinstance(error, SpecError):
         for problem in error.problems:
-            print(f"seamlabel: {problem}", file=sys.stderr)
+            print(f"seamlabel: {_as_typed(problem)}", file=sys.stderr)
         return WRONG
     print(f"seamlabel: {error}", file=sys.stderr)
     if error.hint:
         print(f"  {error.hint}", file=sys.stderr)
     return INCOMPLETE if isinstance(error, IncompleteError) else FAILED
+
+
+def _as_typed(problem: Problem) -> Problem:
+    """Return a problem in the words of the command line."""
+    field = problem.field
+    option = _OPTIONS.get(field, f"--{field.split('.')[-1].replace('_', '-')}")
+    if field.startswith("params."):
+        option = f"--set {field.removeprefix('params.')}"
+    known = field in _OPTIONS or "." in field or field in RunSpec.model_fields
+    fix = problem.fix.replace("choose to overwrite them", "--overwrite")
+    return Problem(option if known else field, problem.message, fix)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,16 +86,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_segment(subs)
     _add_view(subs)
     _add_demo(subs)
+    for sub in subs.choices.values():
+        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
     return parser
 
 
+_OPTIONS = {"tile_shape": "--tile", "merge.rule": "--merge", "image": "IMAGE"}
 _Subs = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_sample(subs: _Subs) -> None:  # type: ignore[valid-type]
     add = subs.add_parser("sample", help="make a sample OME-Zarr")  # type: ignore[attr-defined]
     add.add_argument("out", metavar="OUT.zarr")
-    add.add_argument("--shape", metavar="Y,X", help="voxels, such as 4096,4096 or 64,512,512")
+    add.add_argument("--shape", metavar="[Z,]Y,X", help="4096,4096; three numbers for tissue3d")
     add.add_argument("--cells", choices=["dense", "sparse", "tissue3d"], default="dense")
     add.add_argument("--seed", type=int, default=0, help="another seed, other cells")
     add.add_argument("--overwrite", action="store_true", help="replace what is there")
@@ -109,7 +124,9 @@ def _add_segment(subs: _Subs) -> None:  # type: ignore[valid-type]
     add.add_argument("--spec", metavar="RUN.json", help="a run file; other options change it")
     method = add.add_argument_group("method")
     method.add_argument("--backend", metavar="NAME", help="see 'seamlabel backends'; default threshold")
-    method.add_argument("--set", action="append", metavar="K=V", help="a parameter of the backend")
+    method.add_argument(
+        "--set", action="append", metavar="K=V", help="a parameter of the backend, or of your function"
+    )
     method.add_argument("--function", metavar="FILE.py:FN", help="your own fn(tile) -> labels")
     method.add_argument("--level", type=int, metavar="N", help="resolution level, 0 = full")
     method.add_argument("--channels", metavar="A,B", help="names or numbers")
@@ -145,7 +162,9 @@ def _add_view(subs: _Subs) -> None:  # type: ignore[valid-type]
 
 def _add_demo(subs: _Subs) -> None:  # type: ignore[valid-type]
     add = subs.add_parser("demo", help="the main job on a sample")  # type: ignore[attr-defined]
-    add.add_argument("--out", metavar="DIR", default="demo", help="where to; default ./demo")
+    add.add_argument(
+        "--out", metavar="DIR", default="demo", help="where to; default ./demo, made anew each time"
+    )
     add.add_argument("--shape", metavar="Y,X", default="4096,4096")
     add.add_argument("--show", action="store_true", help="open the result in napari")
     add.set_defaults(command=commands.demo)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from seamlabel import registry
-from seamlabel.errors import ImageError, Problem, SeamlabelError, SpecError
+from seamlabel.errors import Problem, SeamlabelError, SpecError
 from seamlabel.events import RunStarted, to_json
 from seamlabel.spec import RunSpec
 
@@ -47,7 +47,9 @@ def info(args: Namespace) -> int:
     if not found.writable:
         print("writable   no: give --output for the labels")
     for path, tiles in runs:
-        print(f"unfinished {path}: {tiles} tiles done")
+        print(
+            f"unfinished {path}: {tiles} tile{'s' * (tiles != 1)} done; a new run starts afresh, or delete it"
+        )
     return 0
 
 
@@ -79,16 +81,26 @@ def backends(args: Namespace) -> int:
     hints = get_type_hints(record.params_type(), include_extras=True)
     for field in fields(record.params_type()):
         about = registry.options(hints[field.name])
-        limits = " ".join(f"{k} {about[k]}" for k in ("min", "max", "unit") if k in about)
-        print(
-            f"  --set {field.name}={registry.default_text(field):<10} {about.get('tooltip', '')} [{limits}]"
-        )
+        setting = f"{field.name}={registry.default_text(field)}"
+        print(f"  --set {setting:<22} {about.get('tooltip', '')}{_limits(hints[field.name], about)}")
     return 0
+
+
+def _limits(hint: Any, about: dict[str, Any]) -> str:
+    """Return what a parameter may be, in brackets; nothing if there is nothing to say."""
+    choices = registry.choices(hint)
+    if choices:
+        return f" [{' or '.join(map(str, choices))}]"
+    unit = f" {about['unit']}" if "unit" in about else ""
+    low, high = about.get("min"), about.get("max")
+    bounds = f"{low} to {high}" if low is not None and high is not None else ""
+    return f" [{bounds}{unit}]".replace("[ ", "[") if bounds or unit else ""
 
 
 def segment(args: Namespace) -> int:
     """Segment an image; with ``--plan`` only say what would be done."""
     from seamlabel import api
+    from seamlabel.io.journal import finished_tiles
     from seamlabel.io.sources import image_info
     from seamlabel.plan import resolve
 
@@ -115,10 +127,13 @@ def segment(args: Namespace) -> int:
     try:
         result = api.carry_out(plan, progress=not (args.quiet or args.json), on_event=listen)
     except KeyboardInterrupt:
-        print(f"\nFinished tiles are kept in {where}; the labels were not touched.", file=sys.stderr)
+        kept = len(finished_tiles(Path(where))) if where and Path(where).is_dir() else 0
+        tiles = f"{kept} finished tile{'s' * (kept != 1)} are in {where} until the next run. " if kept else ""
+        print(f"\n{tiles}The labels were not touched.", file=sys.stderr)
         raise
     if not args.json:
-        print(f"{result.n_objects:,} objects in {result.seconds:.1f} s: {result.path}")
+        objects = f"{result.n_objects:,} object{'s' * (result.n_objects != 1)}"
+        print(f"{objects} in {result.seconds:.1f} s: {result.path}")
     return 0
 
 
@@ -131,6 +146,8 @@ def _spec(args: Namespace) -> RunSpec:
         params = dict(_pair(item) for item in args.set or [])
     if args.function:
         params["target"] = args.function
+    if backend == "function":
+        params = _function_params(params)
     merge = {
         k: v
         for k, v in (("rule", args.merge), ("iou", args.iou), ("connectivity", args.connectivity))
@@ -155,13 +172,29 @@ def _spec(args: Namespace) -> RunSpec:
     return RunSpec(**{**base, **changes, "backend": backend, "params": params, "merge": merged})
 
 
+def _function_params(params: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters in which all that is not the backend's own goes to the function."""
+    own = {name: params[name] for name in ("target",) if name in params}
+    given = {
+        **params.get("keywords", {}),
+        **{k: v for k, v in params.items() if k not in ("target", "keywords")},
+    }
+    return {**own, "keywords": {name: _value(text) for name, text in given.items()}}
+
+
+def _value(text: Any) -> Any:
+    try:
+        return json.loads(text) if isinstance(text, str) else text
+    except ValueError:
+        return text
+
+
 def _read_spec(path: str) -> dict[str, Any]:
     try:
         text = Path(path).read_text()
-    except OSError as error:
-        raise SpecError(
-            [Problem("spec", f"cannot read {path}: {error.strerror}", "Give a run file")]
-        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise SpecError([Problem("spec", f"cannot read {path}: {reason}", "Give a run file")]) from None
     return RunSpec.from_json(text).model_dump()
 
 
@@ -192,6 +225,8 @@ def view(args: Namespace) -> int:
     from seamlabel.io.sources import image_info
 
     image_info(args.image)  # a wrong path is told here, not in a window
+    if not _has_display():
+        raise SeamlabelError("there is no display to open napari on", "Use a machine with a screen")
     try:
         # By name: the viewer is optional, and lies above this layer.
         show = import_module("seamlabel.napari.show").show
@@ -208,8 +243,6 @@ def demo(args: Namespace) -> int:
 
     paths = demonstrate(Path(args.out), _numbers("shape", args.shape))
     if args.show:
-        if not _has_display():
-            raise ImageError("there is no display to open napari on", f"See the picture: {paths.picture}")
         args.image = str(paths.image)
         return view(args)
     print(f"\nSee it in napari: seamlabel view {paths.image}")

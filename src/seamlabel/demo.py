@@ -10,6 +10,7 @@ import numpy as np
 
 from seamlabel import api
 from seamlabel.engine.segment import whole_image_labels
+from seamlabel.errors import OutputError, Problem, SpecError
 from seamlabel.io.sources import open_source
 from seamlabel.overview import save_overview
 from seamlabel.testing.partition import compare
@@ -17,6 +18,8 @@ from seamlabel.testing.partition import compare
 if TYPE_CHECKING:
     from pathlib import Path
 
+MARK = ".seamlabel-demo"
+"""Tells a folder that the demo made, and may replace, from any other."""
 CHECKED = 1024
 """Tile side: small enough that even the sample has many seams."""
 
@@ -36,7 +39,7 @@ def demonstrate(folder: Path, shape: tuple[int, ...]) -> DemoPaths:
     Parameters
     ----------
     folder : Path
-        Where to; made if it is not there, earlier results in it are replaced.
+        Where to; made if it is not there, an earlier demo in it is replaced.
     shape : tuple of int
         ``(y, x)`` of the sample.
 
@@ -44,9 +47,22 @@ def demonstrate(folder: Path, shape: tuple[int, ...]) -> DemoPaths:
     -------
     DemoPaths
         Image, labels and picture.
+
+    Raises
+    ------
+    SpecError
+        If the shape is not that of a plane.
+    OutputError
+        If the folder holds anything that is not an earlier demo.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if len(shape) != 2 or min(shape) < 64:
+        raise SpecError([Problem("shape", f"{shape} is not a plane of 64 or more", "Give y,x: 4096,4096")])
     image, picture = folder / "tissue.zarr", folder / "tissue.png"
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+        msg = f"{folder} holds other things than a demo"
+        raise OutputError(msg, "Give another folder: --out DIR")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).touch()
     print(f"Making a sample of dense tissue, {shape[0]:,} x {shape[1]:,}: {image}")
     api.sample(image, shape, "dense", overwrite=True)
     result = api.segment(image, "watershed", tile_shape=CHECKED, name="cells", overwrite=True)

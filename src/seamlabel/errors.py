@@ -93,8 +93,7 @@ class IncompleteError(SeamlabelError):
         self.failed: dict[int, str] = dict(failed)
         self.run_dir = run_dir
         number, reason = next(iter(self.failed.items()))
-        kept = f" Finished tiles are kept in {run_dir}." if run_dir else ""
         super().__init__(
             f"{len(self.failed)} tile(s) failed, the labels were not written; tile {number}: {reason}",
-            f"Mend the cause and run again.{kept}",
+            "Mend the cause and run again",
         )

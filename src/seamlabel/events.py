@@ -80,7 +80,7 @@ class SeamsMerged(_Progress):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat(_Progress):
-    """Sent at least every 0.2 s while work is under way, and for each painted block."""
+    """Sent where no other event came for 0.2 s while work is under way, and as blocks are painted."""
 
     stage: Stage
     running: tuple[int, ...]

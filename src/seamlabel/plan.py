@@ -124,17 +124,31 @@ class Plan:
         tiles = " x ".join(map(str, self.grid.counts))
         lines = [
             f"image    {self.spec.image or 'array'}, level {self.spec.level}: {names} {sizes}",
-            f"backend  {self.backend.name} {_describe(self.params)}",
+            f"backend  {self.backend.name} {_describe(self.params)}{self._channels()}",
             f"tiles    {tiles} = {len(self.grid):,}, shape {_by_axis(self, self.grid.tile_shape)}, "
             f"overlap {_by_axis(self, self.grid.overlap)} (reads {self.overread:.2f} x the image)",
-            f"merge    {self.spec.merge.rule}, objects under {self.min_size} voxels removed"
-            if self.min_size
-            else f"merge    {self.spec.merge.rule}",
+            f"merge    {self._merge()}",
             f"workers  {self.workers} ({self.executor}), {human(self.tile_bytes)} per tile, "
             f"about {human(self.peak_bytes)} in all, {human(self.stage_bytes)} of disk for staging",
             f"output   {self.output or 'a temporary store'}, labels/{self.spec.name}",
         ]
         return "\n".join(lines + [f"note     {warning}" for warning in self.warnings])
+
+    def _channels(self) -> str:
+        names = [self.info.channels[i] if self.info.channels else str(i) for i in self.channels]
+        return f", channel {', '.join(names)}" if names else ""
+
+    def _merge(self) -> str:
+        merge = self.spec.merge
+        if merge.rule == "iou":
+            text = f"iou of at least {merge.iou:g}"
+        else:
+            text = "touching" + (f", connectivity {merge.connectivity}" if merge.connectivity else "")
+        if self.min_size > 1:
+            text += f"; objects under {self.min_size} voxels are removed"
+        if self.spec.skip_empty is not None:
+            text += f"; tiles with nothing above {self.spec.skip_empty} are skipped"
+        return text
 
 
 def _whole_objects(spec: RunSpec, backend: Backend, params: Any) -> tuple[int, Any]:
@@ -150,7 +164,9 @@ def _by_axis(plan: Plan, values: tuple[int, ...]) -> str:
 
 
 def _describe(params: Any) -> str:
-    return ", ".join(f"{k}={v}" for k, v in vars(params).items()) if params else ""
+    """Return parameters for people: None is auto; what is empty or the engine's is left out."""
+    shown = {k: "auto" if v is None else v for k, v in vars(params).items() if v != {} and k != "min_size"}
+    return ", ".join(f"{k}={v}" for k, v in shown.items())
 
 
 def resolve(

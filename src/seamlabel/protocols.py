@@ -140,6 +140,10 @@ class LabelSink(Protocol):
         """Where the finished label group is found."""
         ...
 
+    def check(self) -> None:
+        """Raise what `begin` would refuse, without writing anything."""
+        ...
+
     def begin(self, dtype: str, chunks: tuple[tuple[int, ...], ...]) -> None:
         """Create the arrays, chunked so on each level; every voxel is 0 until it is written."""
         ...
@@ -157,7 +161,10 @@ class LabelSink(Protocol):
         ...
 
     def abort(self) -> None:
-        """Remove everything written since `begin`; an older label stays as it was."""
+        """Remove everything written since `begin`; an older label stays as it was.
+
+        A `write` that is under way in another thread leaves nothing; later ones do nothing.
+        """
         ...
 
 

@@ -152,6 +152,11 @@ def default_text(item: Field[Any]) -> str:
     return "auto" if value is None else str(value)
 
 
+def choices(hint: Any) -> tuple[Any, ...]:
+    """Return the values that a parameter may have, where they are listed; else nothing."""
+    return get_args(_strip(hint)) if get_origin(_strip(hint)) is Literal else ()
+
+
 def _bare(hint: Any) -> tuple[Any, ...]:
     """Return the alternatives of an annotation: types, None's type, literal values."""
     if get_origin(hint) is Annotated:

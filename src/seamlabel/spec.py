@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from seamlabel.errors import Problem, SpecError
 
@@ -20,8 +20,17 @@ _FIXES = {
     "tile_shape": "Give voxels per space axis, 1 or more: 1024, (32, 512, 512) or 'auto'",
     "overlap": "Give voxels per space axis, 0 or more: 32, (4, 32, 32), {'y': 32, 'x': 32} or 'auto'",
     "executor": "Use 'auto', 'serial' or 'threads'",
-    "merge": "Use 'iou', 'touching' or MergeSpec(rule='iou', iou=0.2)",
-    "name": "Use letters, digits, '-', '_' and '.', not starting with '.' or '_'",
+    "merge": "Use 'iou' or 'touching'",
+    "rule": "Use 'iou' or 'touching'",
+    "iou": "Use a number above 0, at most 1; 0.2 suits most",
+    "connectivity": "Use 1 for faces, 2 for edges too, 3 for corners too",
+    "name": "Use up to 100 letters, digits, '-', '_' and '.', not starting with '.' or '_'",
+    "level": "Use 0 for full resolution, 1 or more for coarser levels",
+    "min_size": "Give voxels, 0 or more",
+    "workers": "Give 1 or more, or leave it out",
+    "retries": "Give 0 or more",
+    "skip_empty": "Give a finite pixel value, or 'otsu'",
+    "channels": "Give channel names or numbers, such as ['DAPI'] or [0, 2]",
 }
 
 
@@ -38,24 +47,39 @@ class _Frozen(BaseModel):
 
 
 _OTHER_TYPES = {"literal_error", "int_type", "tuple_type", "dict_type", "int_parsing", "float_parsing"}
+_MESSAGES = {
+    "greater_than_equal": "{input!r} is below {ge}",
+    "greater_than": "{input!r} is not above {gt}",
+    "less_than_equal": "{input!r} is above {le}",
+    "literal_error": "{input!r} is not one of {expected}",
+    "int_parsing": "{input!r} is not a whole number",
+    "int_type": "{input!r} is not a whole number",
+    "int_from_float": "{input!r} is not a whole number",
+    "finite_number": "{input!r} is not a finite number",
+    "string_pattern_mismatch": "{input!r} is not allowed",
+    "string_too_long": "a name of more than {max_length} letters",
+    "extra_forbidden": "unknown field",
+}
 
 
 def _problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """Return one problem per field; of a union's errors the one of the branch that came closest."""
     by_field: dict[str, Problem] = {}
     for item in sorted(error.errors(), key=lambda item: item["type"] in _OTHER_TYPES):
-        place = [str(part) for part in item["loc"]]
-        field = place[0] if place else "spec"
-        message = item["msg"].removeprefix("Value error, ")
+        field = str(item["loc"][0]) if item["loc"] else "spec"
+        context = dict(item.get("ctx", {}))
+        inner = context.get("error")
+        if isinstance(inner, SpecError):  # of a part that is a spec itself
+            for part in inner.problems:
+                by_field[f"{field}.{part.field}"] = Problem(f"{field}.{part.field}", part.message, part.fix)
+            continue
+        template = _MESSAGES.get(item["type"], "{input!r}: {message}")
+        message = template.format(
+            **context, input=item["input"], message=item["msg"].removeprefix("Value error, ")
+        )
+        fix = _FIXES.get(field, "")
         if item["type"] == "extra_forbidden":
             fix = f"Known fields: {', '.join(model.model_fields)}"
-            message = "unknown field"
-        elif item["type"] == "string_pattern_mismatch":
-            fix = _FIXES.get(field, "")
-            message = f"{item['input']!r} is not allowed"
-        else:
-            fix = _FIXES.get(field, "")
-            message = f"{message}, not {item['input']!r}"
         by_field.setdefault(field, Problem(field, message, fix))
     return list(by_field.values())
 
@@ -84,13 +108,34 @@ def _merge(value: Any) -> Any:
     return {"rule": value} if isinstance(value, str) else value
 
 
-def _sizes(value: Any) -> Any:
-    """Turn numpy integers and arrays, as users have them, into plain ones."""
+def _plain(value: Any) -> Any:
+    """Turn numpy numbers and arrays, as users have them, into Python's, in containers too."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return tuple(v.item() if hasattr(v, "item") else v for v in value)
+        return tuple(map(_plain, value))
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
     return value
+
+
+def _channels(value: Any) -> Any:
+    value = _plain(value)
+    return (value,) if isinstance(value, int | str) and not isinstance(value, bool) else value
+
+
+def _name(value: str) -> str:
+    if value in {"zarr.json", "labels.json"}:
+        msg = "taken by the store itself"
+        raise ValueError(msg)
+    return value
+
+
+Channel = Annotated[int, Field(strict=True, ge=0)] | str
+Params = Annotated[dict[str, Any], BeforeValidator(_plain)]
+Sizes = Annotated[Auto | Positive | tuple[Positive, ...], BeforeValidator(_plain)]
+Overlap = Annotated[Auto | Natural | tuple[Natural, ...] | dict[str, Natural], BeforeValidator(_plain)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(_name)]
 
 
 class RunSpec(_Frozen):
@@ -112,7 +157,7 @@ class RunSpec(_Frozen):
         Shape of the tiles' cores in voxels of that level, for the space axes.
     overlap : "auto", int, tuple of int or dict
         Voxels per space axis that a tile reads past its core, on every side. An int is capped at
-        the image's extent on each axis.
+        the tile's extent along each axis.
     merge : MergeSpec or str
         How objects are joined across tiles.
     min_size : int
@@ -143,20 +188,18 @@ class RunSpec(_Frozen):
 
     image: str | None = None
     backend: str = "threshold"
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: Params = Field(default_factory=dict)
     level: Natural = 0
-    channels: Annotated[tuple[int | str, ...] | None, BeforeValidator(_sizes)] = None
-    tile_shape: Annotated[Auto | Positive | tuple[Positive, ...], BeforeValidator(_sizes)] = "auto"
-    overlap: Annotated[Auto | Natural | tuple[Natural, ...] | dict[str, Natural], BeforeValidator(_sizes)] = (
-        "auto"
-    )
+    channels: Annotated[tuple[Channel, ...] | None, BeforeValidator(_channels)] = None
+    tile_shape: Sizes = "auto"
+    overlap: Overlap = "auto"
     merge: Annotated[MergeSpec, BeforeValidator(_merge)] = MergeSpec()
     min_size: Natural = 0
     output: str | None = None
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "labels"
+    name: Name = "labels"
     overwrite: bool = False
     sequential: bool = True
-    skip_empty: float | Literal["otsu"] | None = None
+    skip_empty: Annotated[float, Field(allow_inf_nan=False)] | Literal["otsu"] | None = None
     executor: Literal["auto", "serial", "threads"] = "auto"
     workers: Positive | None = None
     retries: Natural = 1

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
+
+from seamlabel.errors import Problem, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -74,6 +76,25 @@ class ThreadExecutor(Executor):
         if wait:
             for thread in self._threads:
                 thread.join()
+
+
+def make_executor(kind: str, workers: int, factory: Any = None) -> Executor:
+    """Return an executor: the one that `factory` makes, else the one named.
+
+    Raises
+    ------
+    SpecError
+        If `factory` is an executor itself, or makes one of processes.
+    """
+    if factory is None:
+        return SerialExecutor() if kind == "serial" else ThreadExecutor(workers)
+    pool = factory() if callable(factory) else None
+    if not isinstance(pool, Executor):
+        fix = "Give a function that makes an executor: lambda: ThreadPoolExecutor(4)"
+        raise SpecError([Problem("executor", f"{type(factory).__name__} cannot be called", fix)])
+    if isinstance(pool, ProcessPoolExecutor):
+        raise SpecError([Problem("executor", "tiles cannot be handed to processes", "Make one of threads")])
+    return pool
 
 
 def _carry_out(future: Future[Any], fn: Callable[..., Any], args: Any, kwargs: Any) -> None:

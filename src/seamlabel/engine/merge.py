@@ -9,6 +9,7 @@ import numpy as np
 from seamlabel.engine.paint import final_labels
 from seamlabel.engine.seams import SeamFinder
 from seamlabel.engine.segment import check_labels
+from seamlabel.errors import Problem, SpecError, TileError
 from seamlabel.geometry import Box
 from seamlabel.kernels.merge import FinalIds, UnionFind, too_small
 from seamlabel.spec import MergeSpec
@@ -16,7 +17,7 @@ from seamlabel.spec import MergeSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from seamlabel.geometry import TileGrid
+    from seamlabel.geometry import Tile, TileGrid
     from seamlabel.protocols import Labels
 
 
@@ -73,20 +74,23 @@ def merge_labels(
 
     Raises
     ------
+    SpecError
+        If tiles do not overlap where ``"iou"`` has to compare them, or tiles span an axis that is
+        not joined.
     TileError
-        If a tile's labels have the wrong shape or type, or are negative.
+        If a tile's labels are missing, have the wrong shape or type, or are negative.
     """
     rule = MergeSpec(rule=merge) if isinstance(merge, str) else merge  # type: ignore[arg-type]
     seams = SeamFinder(grid, joined or (True,) * grid.ndim, rule, radius)
+    _check(seams)
     store, unions = _Tiles(), UnionFind()
     n_core, n_all = np.zeros(len(grid), np.int64), np.zeros(len(grid), np.int64)
     areas: dict[int, NDArray[np.int64]] = {}
     for tile in grid:
-        given = labels[tile.number]
+        given = _given(labels, tile)
         if given is None:
             continue
-        checked = check_labels(given, tile.read.shape, tile.number)
-        local = seams.number(tile, checked)
+        local = seams.number(tile, given)
         store.write(tile.number, local.labels)
         n_core[tile.number], n_all[tile.number] = local.n_core, local.n_all
         areas[tile.number] = local.areas
@@ -102,3 +106,26 @@ def merge_labels(
     for tile in grid:
         out[tile.core.slices] = final_labels(grid, store, ids, n_all, tile.core)
     return out
+
+
+def _given(labels: Any, tile: Tile) -> NDArray[Any] | None:
+    """Return the labels given for a tile, None for an empty one."""
+    try:
+        given = labels[tile.number]
+    except LookupError:
+        raise TileError(tile.number, "no labels given", "Give None for an empty tile") from None
+    return None if given is None else check_labels(given, tile.read.shape, tile.number)
+
+
+def _check(seams: SeamFinder) -> None:
+    """Raise if the tiles cannot be merged so."""
+    grid, joined = seams.grid, seams.joined
+    if len(joined) != grid.ndim:
+        raise SpecError([Problem("joined", f"{len(joined)} entries for {grid.ndim} axes", "Give one each")])
+    axes = list(zip(grid.tile_shape, grid.overlap, grid.counts, joined, strict=True))
+    if any(not join and (tile > 1 or overlap) for tile, overlap, _, join in axes):
+        fix = "Give tiles of 1 without overlap along it"
+        raise SpecError([Problem("grid", "tiles span an axis along which labels are not joined", fix)])
+    if seams.merge.rule == "iou" and any(join and n > 1 and not h for _, h, n, join in axes):
+        fix = "Segment with an overlap, or merge='touching'"
+        raise SpecError([Problem("grid", "without overlap nothing tells what is one object", fix)])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seamlabel.engine.executors import HEARTBEAT_SECONDS, SerialExecutor, TaskQueue, ThreadExecutor
+from seamlabel.engine.executors import HEARTBEAT_SECONDS, SerialExecutor, TaskQueue, make_executor
 from seamlabel.engine.paint import PaintJob, paint_layout
 from seamlabel.engine.segment import NoStore, TileJob, TileRecord, describe_failure
 from seamlabel.errors import OutputError, SeamlabelError, TileError
@@ -101,7 +101,7 @@ def run(
     )
     pool, coordinator = None, None
     try:
-        pool = executor() if executor else make_executor(plan)
+        pool = make_executor(plan.executor, plan.workers, executor)
         job.store = create_staging(folder.path, len(plan.grid), plan.grid.read_shape)
         limit = 1 if isinstance(pool, SerialExecutor) else 2 * plan.workers
         coordinator = _Run(job, sink, folder, TaskQueue(pool, limit))
@@ -114,11 +114,6 @@ def run(
             if pool is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
             folder.close(keep=coordinator is not None and coordinator.worth_keeping(keep))
-
-
-def make_executor(plan: Plan) -> Executor:
-    """Return the executor that the plan names."""
-    return SerialExecutor() if plan.executor == "serial" else ThreadExecutor(plan.workers)
 
 
 class _Run:
