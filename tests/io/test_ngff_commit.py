@@ -90,14 +90,6 @@ def test_entries_and_labels_of_other_programs_are_kept(bench, version):
     assert (nested["0"][:] == 1).all()
 
 
-def test_what_runs_that_were_killed_left_behind_goes_with_the_next_commit(bench):
-    image = bench.image()
-    bench.write(bench.plan(image))  # killed before its commit
-    label = bench.commit(bench.plan(image), value=4)
-    assert sorted(p.name for p in label.iterdir() if p.is_dir()) == ["2.0", "2.1"]
-    assert (np.asarray(open_labels(label)[0]) == 4).all()
-
-
 def test_arrays_of_another_program_are_replaced_with_their_label(bench):
     image = bench.image()
     old = bench.commit(bench.plan(image), value=3)

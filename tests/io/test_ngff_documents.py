@@ -22,6 +22,7 @@ from seamlabel.io.ngff.documents import (
     read_attributes,
     write_attributes,
 )
+from seamlabel.io.ngff.generations import MARKER
 from seamlabel.io.ngff.model import open_image
 from seamlabel.io.sources import open_labels
 
@@ -55,7 +56,7 @@ def test_a_crash_at_any_step_of_a_commit_leaves_the_old_label_or_the_new_one(
 
         with monkeypatch.context() as patched:
             patched.setattr(documents, "_save", count(documents._save))
-            patched.setattr(labels, "_remove", count(labels._remove))
+            patched.setattr(labels, "remove", count(labels.remove))
             try:
                 sink.commit()
                 break
@@ -64,6 +65,8 @@ def test_a_crash_at_any_step_of_a_commit_leaves_the_old_label_or_the_new_one(
         values = {int(value) for level in open_labels(path) for value in np.unique(level)}
         assert values in ({3}, {5})
         seen |= values
+        for marker in path.rglob(MARKER):  # its process is gone
+            marker.write_text(json.dumps({**json.loads(marker.read_text()), "started": 0}))
         assert open_image(image).info.labels == ("cells",)
         bench.commit(plan, value=6)
         assert {int(value) for level in open_labels(path) for value in np.unique(level)} == {6}
@@ -84,6 +87,7 @@ def test_a_process_killed_while_it_writes_harms_nothing(bench):
     assert open_image(image).info.labels == ()
     label = bench.commit(bench.plan(image), value=4)
     assert (np.asarray(open_labels(label)[0]) == 4).all()
+    assert sorted(p.name for p in label.iterdir() if p.is_dir()) == ["2.0", "2.1"]
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])

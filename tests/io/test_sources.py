@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zarr
 
-from seamlabel.errors import ImageError
+from seamlabel.errors import ImageError, OutputError
 from seamlabel.geometry import Box
 from seamlabel.io import sources
 from seamlabel.io.ngff.model import open_image
@@ -160,9 +160,16 @@ def test_arrays_are_described_by_their_axes():
             image_info(np.zeros((3, 3)), axes=wrong)
 
 
+def test_capital_letters_name_the_same_axes_and_others_are_refused():
+    assert image_info(np.zeros((2, 3, 3)), axes="TYX") == image_info(np.zeros((2, 3, 3)), axes="tyx")
+    with pytest.raises(ImageError, match="'syx'") as caught:
+        image_info(np.zeros((2, 3, 3)), axes="syx")
+    assert "t, c, z, y, x" in caught.value.hint
+
+
 def test_axes_of_a_store_are_its_own(bench):
     path = bench.image("yx")
-    assert image_info(path, axes="yx").names == "yx"
+    assert image_info(path, axes="yx").names == image_info(path, axes="YX").names == "yx"
     with pytest.raises(ImageError, match="has axes 'yx'"):
         image_info(path, axes="xy")
 
@@ -178,6 +185,15 @@ def test_labels_and_writable_are_those_of_the_output(bench, tmp_path):
     (tmp_path / "taken" / "file").touch()
     assert not image_info(image, output=tmp_path / "taken").writable
     assert not image_info(image, output=tmp_path / "taken" / "file" / "b.zarr").writable
+
+
+def test_an_image_of_another_shape_is_no_output(bench):
+    image, other = bench.image("czyx"), bench.image("tczyx", name="other.zarr")
+    with pytest.raises(OutputError, match=r"\(2, 5, 45, 61\).*\(5, 45, 61\)") as caught:
+        image_info(image, output=other)
+    assert "another output" in caught.value.hint
+    assert image_info(image, output=bench.image("zyx", name="same.zarr")).writable
+    assert image_info(image, output=image).writable
 
 
 def test_an_image_that_changed_since_planning_is_refused(bench):

@@ -78,7 +78,7 @@ def test_the_sink_insists_on_the_order_of_calls():
     with pytest.raises(AssertionError, match="begun"):
         sink.begin("uint32", ((4, 4), (4, 4)))
     sink.commit()
-    for call in (sink.commit, sink.abort, lambda: sink.write(0, box, ones(box))):
+    for call in (sink.check, sink.commit, sink.abort, lambda: sink.write(0, box, ones(box))):
         with pytest.raises(AssertionError, match="committed"):
             call()
 
@@ -87,6 +87,7 @@ def test_an_aborted_sink_holds_nothing():
     sink = open_sink()
     sink.abort()
     sink.abort()
+    sink.write(0, Box((0, 0), (4, 4)), np.ones((4, 4), int))
     assert sink.levels == []
     with pytest.raises(AssertionError, match="aborted"):
         sink.read(0, Box((0, 0), (1, 1)))

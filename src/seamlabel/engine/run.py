@@ -94,6 +94,7 @@ def run(
         plan.spec.image if image is None else image, plan.info, plan.spec.level, plan.channels
     )
     sink = open_sink(plan, plan.output or str(temporary_folder() / "labels.zarr"))
+    sink.check()
     job = TileJob(plan, source, NoStore(), segmenter)
     job.prepare()
     folder = RunDirectory(

@@ -15,10 +15,12 @@ import numpy as np
 import zarr
 
 from seamlabel.axes import ImageInfo, LevelInfo, parse_axes
-from seamlabel.errors import ImageError
+from seamlabel.errors import ImageError, OutputError
 from seamlabel.geometry import Box, TileGrid
-from seamlabel.io.ngff.documents import group_format
-from seamlabel.io.ngff.model import can_write, label_names, open_image
+from seamlabel.io.ngff.documents import read_attributes
+from seamlabel.io.ngff.metadata import ngff_part
+from seamlabel.io.ngff.model import label_names, open_image
+from seamlabel.io.ngff.places import can_stage, local_path, obstacle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 SAMPLE_VOXELS = 1 << 24
 """Most pixels that image-wide statistics look at: exact enough, and a second of reading."""
 _PIECE_VOXELS = 1 << 20
+_LETTERS = "tczyx"
 _DEFAULT_AXES = {1: "x", 2: "yx", 3: "zyx"}
 _GOLDEN = 0.6180339887498949
 
@@ -40,29 +43,48 @@ def image_info(
     Parameters
     ----------
     image : str, path-like or array
-        Path of an OME-Zarr, or anything with ``shape``, ``dtype`` and ``__getitem__``.
+        Path of an OME-Zarr (``~`` is expanded), or anything with ``shape``, ``dtype`` and
+        ``__getitem__``.
     axes : str, optional
-        Axis letters of an array, such as ``"tczyx"``; by default ``x``, ``yx``, ``zyx``.
+        Axis letters of an array, in small or capital letters, such as ``"tczyx"``; by default
+        ``x``, ``yx``, ``zyx``.
     output : str or path-like, optional
         OME-Zarr of its own that gets the labels; may not exist yet. `labels` and `writable` of the
         result then describe that store.
+
+    Returns
+    -------
+    ImageInfo
+        `writable` says that labels can be put into the store, and that a folder can be made beside
+        it: tiles are staged there while a run goes on.
 
     Raises
     ------
     ImageError
         If it cannot be opened or its axes are not known.
+    OutputError
+        If `output` is remote, or an OME-Zarr image of another shape.
     """
     if isinstance(image, str | os.PathLike):
         info = open_image(image).info
-        if axes is not None and axes != info.names:
+        if axes is not None and axes.lower() != info.names.lower():
             msg = f"{info.path} has axes '{info.names}', not '{axes}'"
             raise ImageError(msg, "Leave axes out: they are for arrays, an OME-Zarr names its own")
     else:
         info = _array_info(image, axes)
-    if output is None:
-        return info
-    folder = Path(output)
-    return replace(info, labels=label_names(folder), writable=_can_make(folder))
+    return info if output is None else _into(info, Path(local_path(output, OutputError)))
+
+
+def _into(info: ImageInfo, output: Path) -> ImageInfo:
+    """Return the info with `labels` and `writable` of the store that gets the labels."""
+    info = replace(info, labels=label_names(output), writable=not obstacle(output) and can_stage(output))
+    if info.writable and "multiscales" in ngff_part(read_attributes(output)):
+        other = open_image(output).info
+        ours, theirs = info.label_values(info.shape), other.label_values(other.shape)
+        if ours != theirs:
+            msg = f"{output} is an image of shape {theirs}, labels of shape {ours} do not belong to it"
+            raise OutputError(msg, "Give another output")
+    return info
 
 
 def _array_info(image: Any, axes: str | None) -> ImageInfo:
@@ -70,7 +92,10 @@ def _array_info(image: Any, axes: str | None) -> ImageInfo:
         msg = f"{type(image).__name__} is neither a path nor an array"
         raise ImageError(msg, "Give the path of an OME-Zarr, or a numpy, zarr or dask array")
     shape = tuple(int(n) for n in image.shape)
-    names = axes or _DEFAULT_AXES.get(len(shape), "")
+    names = axes.lower() if axes else _DEFAULT_AXES.get(len(shape), "")
+    if not set(names) <= set(_LETTERS):
+        msg = f"axes {axes!r} have letters that mean no axis"
+        raise ImageError(msg, f"Use {', '.join(_LETTERS)}: time, channel and the space axes")
     if not shape or len(names) != len(shape) or len(set(names)) < len(names):
         msg = f"an array of {len(shape)} dimensions, shape {shape}, with axes {axes!r}"
         raise ImageError(msg, "Name its axes, one letter each: axes='tczyx', axes='cyx', …")
@@ -94,18 +119,6 @@ def _chunks(image: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     if not chunks or len(chunks) != len(shape):
         return shape
     return tuple(int(c[0]) if isinstance(c, tuple) else int(c) for c in chunks)
-
-
-def _can_make(folder: Path) -> bool:
-    """Return whether labels can be put into the store in this folder, which may not exist yet."""
-    if group_format(folder) is not None:
-        return can_write(folder)
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        return False  # somebody's folder that is no zarr group
-    above = folder.absolute()
-    while not above.exists():
-        above = above.parent
-    return above.is_dir() and os.access(above, os.W_OK | os.X_OK)
 
 
 @dataclass(frozen=True)

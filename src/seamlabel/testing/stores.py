@@ -86,6 +86,16 @@ class MemorySink:
         """Where the labels are said to be."""
         return self._path
 
+    def check(self) -> None:
+        """Refuse nothing but a sink that was used.
+
+        Raises
+        ------
+        AssertionError
+            If it was begun before.
+        """
+        assert self.state == "new", f"check() of a sink that is {self.state}"
+
     def begin(self, dtype: str, chunks: tuple[tuple[int, ...], ...]) -> None:
         """Make the arrays, all 0.
 
@@ -103,7 +113,7 @@ class MemorySink:
         self.state = "begun"
 
     def write(self, level: int, box: Box, labels: Labels) -> None:
-        """Write a box of whole chunks.
+        """Write a box of whole chunks; nothing after `abort`.
 
         Raises
         ------
@@ -111,6 +121,8 @@ class MemorySink:
             If the sink is not open, the box lies outside, cuts a chunk or was written before, or
             labels have another shape or do not fit the type.
         """
+        if self.state == "aborted":
+            return
         place = f"level {level}, {box}"
         assert self.state == "begun", f"write() to a sink that is {self.state}"
         assert Box.whole(self._shapes[level]).contains(box), f"{place} is outside {self._shapes[level]}"

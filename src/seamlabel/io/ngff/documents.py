@@ -38,6 +38,13 @@ def group_format(folder: Path) -> ZarrFormat | None:
     return 2 if (folder / ".zgroup").is_file() else None
 
 
+def is_array(folder: Path) -> bool:
+    """Return whether the folder is a zarr array."""
+    if (folder / "zarr.json").is_file():
+        return _load(folder / "zarr.json").get("node_type") == "array"
+    return (folder / ".zarray").is_file()
+
+
 def read_attributes(folder: Path) -> dict[str, Any]:
     """Return the attributes of the group in this folder, empty if it has none."""
     if (folder / "zarr.json").is_file():
@@ -50,7 +57,8 @@ def write_attributes(folder: Path, attributes: dict[str, Any], *, unconsolidate:
     """Replace the attributes of an existing group; readers see the old ones or the new ones.
 
     With `unconsolidate` the group's own consolidated metadata go in the same step: they describe
-    what it held before.
+    what it held before. (A file of their own goes first: once the attributes are there, nothing
+    may fail any more.)
     """
     if (folder / "zarr.json").is_file():
         document = {**_load(folder / "zarr.json"), "attributes": attributes}
@@ -58,9 +66,9 @@ def write_attributes(folder: Path, attributes: dict[str, Any], *, unconsolidate:
             document.pop("consolidated_metadata", None)
         _save(folder / "zarr.json", document)
         return
-    _save(folder / ".zattrs", attributes)
     if unconsolidate:
         (folder / ".zmetadata").unlink(missing_ok=True)
+    _save(folder / ".zattrs", attributes)
 
 
 def make_group(folder: Path, zarr_format: ZarrFormat, attributes: dict[str, Any]) -> None:
@@ -204,8 +212,12 @@ def _take(lock: Path) -> bool:
         handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
         return False
-    with os.fdopen(handle, "w") as stream:
-        stream.write(f"{socket.gethostname()} {os.getpid()}")
+    try:
+        with os.fdopen(handle, "w") as stream:
+            stream.write(f"{socket.gethostname()} {os.getpid()}")
+    except OSError:  # disk full: a lock without a name would keep everybody out
+        lock.unlink(missing_ok=True)
+        raise
     return True
 
 

@@ -8,9 +8,7 @@ every reader ignores it; an older label of that name stays as it is. Knows no ti
 from __future__ import annotations
 
 import os
-import re
-import shutil
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,30 +21,20 @@ from seamlabel.io.ngff.documents import (
     group_format,
     locked,
     make_group,
-    nodes,
-    read_attributes,
-    reconsolidate,
     write_attributes,
 )
-from seamlabel.io.ngff.metadata import (
-    label_attributes,
-    listing,
-    ngff_part,
-    provenance,
-    writing_attributes,
-)
+from seamlabel.io.ngff.gate import Gate
+from seamlabel.io.ngff.generations import OURS, Generation, is_remainder, left_over, remove
+from seamlabel.io.ngff.metadata import label_attributes, listing, writing_attributes
+from seamlabel.io.ngff.places import local_path, obstacle
+from seamlabel.io.ngff.publish import arrays_shown, enter, explained, image_source, refuse_taken
 from seamlabel.io.ngff.store import create_array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from seamlabel.geometry import Box
     from seamlabel.io.ngff.documents import ZarrFormat
     from seamlabel.plan import Plan
     from seamlabel.protocols import Labels
-
-_OURS = re.compile(r"(\d+)\.(\d+)")
-"""Names of our arrays: generation and level."""
 
 
 def open_sink(plan: Plan, output: str | os.PathLike[str] | None = None) -> LabelWriter:
@@ -57,24 +45,25 @@ def open_sink(plan: Plan, output: str | os.PathLike[str] | None = None) -> Label
     plan : Plan
         Says name, levels, scales and units.
     output : str or path-like, optional
-        OME-Zarr that gets ``labels/NAME``; by default the plan's output.
+        OME-Zarr that gets ``labels/NAME``, ``~`` is expanded; by default the plan's output.
 
     Raises
     ------
     OutputError
-        If there is no place to write to.
+        If there is no place to write to, or it is remote.
     """
-    target = plan.output if output is None else os.fspath(output)
+    target = plan.output if output is None else output
     if target is None:
         msg = "there is no store to write the labels into"
         raise OutputError(msg, "Give output='somewhere.zarr'")
-    return LabelWriter(plan, Path(target))
+    return LabelWriter(plan, Path(local_path(target, OutputError)))
 
 
 class LabelWriter:
     """Writes one label group; implements `seamlabel.protocols.LabelSink`.
 
-    Every box is written once; boxes of different chunks may be written from several threads.
+    Every box is written once; boxes of different chunks may be written from several threads. Other
+    runs may write the same label at the same time: whoever commits last has it.
 
     Parameters
     ----------
@@ -90,9 +79,10 @@ class LabelWriter:
         self._labels = store / "labels"
         self._group = self._labels / plan.spec.name
         self._format = _format(plan, store)
+        self._generation: Generation | None = None
         self._arrays: list[Any] = []
-        self._paths: list[str] = []
         self._made: list[Path] = []
+        self._gate = Gate()
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -104,8 +94,29 @@ class LabelWriter:
         """Where the finished label group is found."""
         return str(self._group)
 
+    def check(self) -> None:
+        """Raise what `begin` would refuse, without writing anything.
+
+        Raises
+        ------
+        OutputError
+            If the store cannot be written, or holds a label of that name that may not be replaced.
+        """
+        with explained(self._group):
+            hindered = obstacle(self._store)
+            if not hindered and self._group.exists() and group_format(self._group) is None:
+                strange = not is_remainder(self._group)
+                hindered = f"{self._group} exists and is not a zarr group" if strange else ""
+            if not hindered and self._group.exists() and not os.access(self._group, os.W_OK | os.X_OK):
+                hindered = f"{self._group} cannot be written to"
+            if hindered:
+                raise OutputError(hindered, "Move it away or check its permissions, or give another output")
+            refuse_taken(self._plan, self._group)
+
     def begin(self, dtype: str, chunks: tuple[tuple[int, ...], ...]) -> None:
         """Create the arrays beside those of an older label; every voxel is 0 until it is written.
+
+        If that fails half-way, what was made is removed again.
 
         Parameters
         ----------
@@ -119,53 +130,48 @@ class LabelWriter:
         OutputError
             If the store cannot be written, or holds a label of that name that may not be replaced.
         """
-        with _explained(self._group):
-            self._check()
-            self._make_groups()
-            generation = 1 + max((int(m[1]) for m in map(_OURS.fullmatch, self._names()) if m), default=0)
-            self._paths = [f"{generation}.{level}" for level in range(len(self.shapes))]
-            names = tuple(axis.name for axis in self._plan.axes)
-            for path, shape, chunk in zip(self._paths, self.shapes, chunks, strict=True):
-                folder = self._group / path
-                array = create_array(folder, shape, dtype, chunk, zarr_format=self._format, names=names)
-                self._arrays.append(array)
+        self.check()
+        if not self._gate.enter():
+            msg = f"writing labels into {self._group} was aborted"
+            raise OutputError(msg, "Open a sink anew")
+        try:
+            with explained(self._group):
+                self._create(dtype, chunks)
+        except BaseException:
+            self._clean()
+            raise
+        finally:
+            if self._gate.leave():
+                self._clean()
 
-    def _check(self) -> None:
-        if self._store.exists() and group_format(self._store) is None and any(self._store.iterdir()):
-            msg = f"{self._store} exists and is not a zarr group"
-            raise OutputError(msg, "Give another output path")
-        if not self._group.exists():
-            return
-        if group_format(self._group) is None and any(self._group.iterdir()):
-            msg = f"{self._group} exists and is not a zarr group"
-            raise OutputError(msg, "Move it away, or give another name")
-        attributes = read_attributes(self._group)
-        whole = "multiscales" in ngff_part(attributes)
-        own = attributes.get("seamlabel") or {}
-        # A run that was killed within its commit finds its own label, whole but perhaps not listed.
-        same = isinstance(own, dict) and own.get("spec") == provenance(self._plan)
-        if whole and not same and not self._plan.spec.overwrite:
-            msg = f"{self._group} exists"
-            raise OutputError(msg, "Give another name, or overwrite=True (--overwrite) to replace it")
+    def _create(self, dtype: str, chunks: tuple[tuple[int, ...], ...]) -> None:
+        names = tuple(axis.name for axis in self._plan.axes)
+        same: dict[str, Any] = {"zarr_format": self._format, "names": names}
+        self._generation = self._claim()
+        for path, shape, chunk in zip(self._generation.names, self.shapes, chunks, strict=True):
+            self._arrays.append(create_array(self._group / path, shape, dtype, chunk, **same))
 
-    def _make_groups(self) -> None:
+    def _claim(self) -> Generation:
+        """Make the groups that are missing and take a generation in the label's."""
         parts: tuple[tuple[Path, dict[str, Any]], ...] = (
             (self._store, {}),
             (self._labels, listing(self._format, {})),
             (self._group, writing_attributes()),
         )
+        if not self._store.exists():
+            self._made.append(self._store)
         self._store.mkdir(parents=True, exist_ok=True)
         with locked(self._store):  # else a `labels` group that somebody fills meanwhile would be emptied
             for folder, attributes in parts:
                 if group_format(folder) is None:
-                    make_group(folder, self._format, attributes)
                     self._made.append(folder)
-
-    def _names(self) -> list[str]:
-        return sorted(path.name for path in self._group.iterdir())
+                    make_group(folder, self._format, attributes)
+            return Generation.claim(self._group, len(self.shapes))
 
     def write(self, level: int, box: Box, labels: Labels) -> None:
         """Write a box made of whole chunks, or cut by the array's end; a box of zeros costs nothing.
+
+        After `abort` nothing is written.
 
         Raises
         ------
@@ -174,15 +180,22 @@ class LabelWriter:
         OutputError
             If the disk is full or the store went away.
         """
-        array = self._arrays[level]
+        if not self._gate.enter():
+            return
+        try:
+            self._put(self._arrays[level], box, labels)
+        finally:
+            if self._gate.leave():
+                self._clean()
+
+    def _put(self, array: Any, box: Box, labels: Labels) -> None:
         edges = zip(box.start, box.stop, array.chunks, array.shape, strict=True)
         if any(a % c or (b % c and b != n) for a, b, c, n in edges):
             msg = f"{box} is not made of whole chunks of {array.chunks}"
             raise ValueError(msg)
-        if not labels.any():
-            return
-        with _explained(self._group):
-            array[box.slices] = labels.astype(array.dtype, copy=False)
+        if labels.any():
+            with explained(self._group):
+                array[box.slices] = labels.astype(array.dtype, copy=False)
 
     def read(self, level: int, box: Box) -> Labels:
         """Read back what was written."""
@@ -198,67 +211,67 @@ class LabelWriter:
         Raises
         ------
         OutputError
-            If another process keeps the store locked.
+            If another process keeps the store locked, deleted these arrays, or wrote a label of
+            that name that may not be replaced; nothing has changed then.
         """
-        with _explained(self._group):
-            doomed = frozenset(self._group / name for name in self._left_over())
+        with explained(self._group):
             consolidated = [g for g in consolidated_groups(self._labels) if os.access(g, os.W_OK)]
             with locked(consolidated[-1] if consolidated else self._labels):
-                self._publish(consolidated, doomed)
-        for folder in doomed:
-            _remove(folder)
-        self._made = []
-        self._arrays, self._paths = [], []
+                generation = self._verified()
+                replaced = arrays_shown(self._group)
+                others = {path.name for path in self._group.iterdir() if OURS.fullmatch(path.name)}
+                others = (others | replaced) - set(generation.names)
+                source = image_source(self._plan, self._store)
+                attributes = label_attributes(self._plan, generation.names, self._format, source)
+                write_attributes(self._group, attributes, unconsolidate=True)
+                self._forget()  # visible: from now on an abort takes nothing back
+                with explained(self._group, "labels are whole, but could not be listed, in"):
+                    enter(self._group, self._format, consolidated, others)
+        with suppress(OSError):  # the label is in place: what cannot be deleted now goes another time
+            generation.release()
+            with locked(self._store):  # no writer claims arrays just now
+                # Markers first: a label committed since has lost its marker, but is shown by then.
+                doomed = (replaced | left_over(self._group, others)) - arrays_shown(self._group)
+            for name in doomed:
+                remove(self._group / name)
 
-    def _publish(self, consolidated: list[Path], doomed: frozenset[Path]) -> None:
-        attributes = label_attributes(self._plan, self._paths, self._format, self._source())
-        write_attributes(self._group, attributes, unconsolidate=True)
-        old = read_attributes(self._labels)
-        new = listing(self._format, old, self._plan.spec.name)
-        if new != old:
-            write_attributes(self._labels, new)
-        changed = [self._labels, *nodes(self._group, doomed)]
-        for group in consolidated:
-            reconsolidate(group, changed, self._group)
-
-    def _left_over(self) -> set[str]:
-        """Return what this label replaces: arrays of the older one, and those of runs that died."""
-        old = [
-            dataset.get("path")
-            for image in ngff_part(read_attributes(self._group)).get("multiscales") or ()
-            for dataset in image.get("datasets") or ()
-        ]
-        present = set(self._names())
-        names = {name for name in present if _OURS.fullmatch(name)} | (present & {str(path) for path in old})
-        return names - set(self._paths)
-
-    def _source(self) -> str | None:
-        """Return where the image lies, seen from the label group; None for arrays.
-
-        Absolute from a store of its own, so that it stays right when ``labels`` is copied elsewhere,
-        even into the image.
-        """
-        if self._plan.info.path is None:
-            return None
-        image = Path(self._plan.info.path).resolve()
-        return "../../" if image == self._store.resolve() else image.as_posix()
+    def _verified(self) -> Generation:
+        """Return the arrays to publish, if they are there and nobody else's label would be lost."""
+        if self._generation is None or not self._generation.is_whole():
+            msg = f"the arrays written into {self._group} are gone: another run replaced them"
+            raise OutputError(msg, "Let one run at a time write this label, and run again")
+        refuse_taken(self._plan, self._group)
+        return self._generation
 
     def abort(self) -> None:
-        """Remove everything written since `begin`; an older label stays as it was."""
-        for path in self._paths:
-            _remove(self._group / path)
+        """Remove everything written since `begin`; an older label stays as it was.
+
+        A `write` that is under way in another thread removes the rest when it ends.
+        """
+        if self._gate.shut():
+            self._clean()
+
+    def _clean(self) -> None:
+        if self._generation is not None:
+            self._generation.remove()
         if self._made:
-            with suppress(FileNotFoundError), locked(self._store):  # all deleted already: as it should be
+            with suppress(OSError), locked(self._store):  # all deleted already: as it should be
                 self._unmake()
-        self._made = []
-        self._arrays, self._paths = [], []
+        if self._store in self._made:
+            with suppress(OSError):  # empty, where not even the lock could be written
+                self._store.rmdir()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._generation = None
+        self._arrays, self._made = [], []
 
     def _unmake(self) -> None:
         """Delete the groups that `begin` made, unless somebody put a label of theirs into them."""
-        for folder in reversed(self._made):
+        for folder in filter(Path.exists, reversed(self._made)):
             others = {path.name for path in folder.iterdir()} - {"zarr.json", ".zgroup", ".zattrs", LOCK}
             if not others:
-                _remove(folder)
+                remove(folder)
 
 
 def _format(plan: Plan, store: Path) -> ZarrFormat:
@@ -267,21 +280,3 @@ def _format(plan: Plan, store: Path) -> ZarrFormat:
     if found is not None:
         return found
     return 2 if plan.info.ngff_version in ("0.1", "0.2", "0.3", "0.4") else 3
-
-
-@contextmanager
-def _explained(group: Path) -> Iterator[None]:
-    """Turn the system's errors into one that names the label and says what to do."""
-    try:
-        yield
-    except OutputError:
-        raise
-    except OSError as error:
-        msg = f"labels cannot be written into {group}: {error}"
-        raise OutputError(msg, "Check permissions and free disk space, or give another output") from error
-
-
-def _remove(folder: Path) -> None:
-    """Delete a folder; what cannot be deleted stays, hidden, and the next commit tries again."""
-    with suppress(OSError):
-        shutil.rmtree(folder)

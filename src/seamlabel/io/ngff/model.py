@@ -5,7 +5,6 @@ Understands NGFF 0.1 to 0.6 on zarr 2 and 3. Knows no segmentation and writes no
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import Path
@@ -20,8 +19,10 @@ from seamlabel.axes import Axis, ImageInfo, LevelInfo, parse_axes
 from seamlabel.errors import ImageError, SeamlabelError
 from seamlabel.io.ngff.documents import group_format, read_attributes
 from seamlabel.io.ngff.metadata import VERSIONS, ngff_part
+from seamlabel.io.ngff.places import can_stage, can_write, local_path
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
 WRITABLE_VERSIONS = ("0.1", "0.2", "0.3", "0.4", "0.5")
@@ -51,14 +52,20 @@ def open_image(path: str | os.PathLike[str]) -> OmeImage:
     Parameters
     ----------
     path : str or path-like
-        The group that holds ``multiscales``: a folder, or a ``.zip`` of one.
+        The group that holds ``multiscales``: a folder, or a ``.zip`` of one; ``~`` is expanded.
+
+    Returns
+    -------
+    OmeImage
+        Its info is `writable` where this process may write into the group, and make a folder beside
+        it (tiles are staged there).
 
     Raises
     ------
     ImageError
         If there is none, or it cannot be read safely; the hint says what to give instead.
     """
-    text = os.fspath(path)
+    text = local_path(path, ImageError)
     group = _open_group(text)
     attributes = dict(group.attrs)
     ome = ngff_part(attributes)
@@ -79,15 +86,9 @@ def open_image(path: str | os.PathLike[str]) -> OmeImage:
         labels=label_names(folder) if folder.is_dir() else (),
         path=text,
         ngff_version=version,
-        writable=version in WRITABLE_VERSIONS and can_write(folder),
+        writable=version in WRITABLE_VERSIONS and can_write(folder) and can_stage(folder),
     )
     return OmeImage(info, arrays)
-
-
-def can_write(folder: Path) -> bool:
-    """Return whether this process can make files in this folder, and in its ``labels`` if it has one."""
-    places = [folder, folder / "labels"] if (folder / "labels").exists() else [folder]
-    return all(place.is_dir() and os.access(place, os.W_OK | os.X_OK) for place in places)
 
 
 def label_names(folder: Path) -> tuple[str, ...]:
@@ -116,9 +117,6 @@ def _default_version(group: zarr.Group) -> str:
 
 
 def _open_group(text: str) -> zarr.Group:
-    if "://" in text:
-        msg = f"{text}: remote stores are not supported yet"
-        raise ImageError(msg, "Copy it to a local disk, or mount it as a folder")
     path = Path(text)
     if not path.exists():
         msg = f"{text} does not exist"

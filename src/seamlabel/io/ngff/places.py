@@ -1,0 +1,86 @@
+"""Places on disk that labels may go to: rights, what is there already, what they would lie in.
+
+Looks only, writes nothing; knows neither plans nor pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from seamlabel.io.ngff.documents import LOCK, group_format, is_array, read_attributes
+from seamlabel.io.ngff.generations import is_remainder
+from seamlabel.io.ngff.metadata import ngff_part
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seamlabel.errors import ImageError, OutputError
+
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""``s3://``, and what `Path` makes of it; a drive (``C:/``) has one letter."""
+
+
+def local_path(path: str | os.PathLike[str], error: type[ImageError | OutputError]) -> str:
+    """Return a path with ``~`` expanded; an address of a remote store raises `error`."""
+    text = os.fspath(path)
+    if "://" in text or _REMOTE.match(text):
+        msg = f"{text}: remote stores are not supported yet"
+        raise error(msg, "Copy it to a local disk, or mount it as a folder")
+    return os.path.expanduser(text)
+
+
+def can_write(folder: Path) -> bool:
+    """Return whether this process can make files in this folder, and in its ``labels`` if it has one."""
+    places = [folder, folder / "labels"] if (folder / "labels").exists() else [folder]
+    return all(place.is_dir() and os.access(place, os.W_OK | os.X_OK) for place in places)
+
+
+def can_stage(store: Path) -> bool:
+    """Return whether a folder can be made beside a store, links followed: tiles are staged there."""
+    return _can_make_in(store.resolve().parent)
+
+
+def obstacle(store: Path) -> str:
+    """Return why labels cannot be put into a store, which may not exist yet; "" where they can."""
+    if _is_inside_part(store):
+        return f"{store} lies inside a zarr array or a label"
+    if group_format(store) is not None:
+        return "" if can_write(store) else f"{store} cannot be written to"
+    if store.exists():
+        if not _is_free(store):
+            return f"{store} exists and is not a zarr group"
+        return "" if can_write(store) else f"{store} cannot be written to"
+    return "" if _can_make_in(store.parent) else f"{store} cannot be made: no right to write above it"
+
+
+def _can_make_in(folder: Path) -> bool:
+    """Return whether something can be made in a folder, made itself if it does not exist."""
+    above = folder.absolute()
+    while not above.exists():
+        above = above.parent
+    return above.is_dir() and os.access(above, os.W_OK | os.X_OK)
+
+
+def _is_free(store: Path) -> bool:
+    """Return whether a folder that is no group is empty, or holds only what stopped writers left."""
+    if not store.is_dir() or {path.name for path in store.iterdir()} - {LOCK, "labels"}:
+        return False
+    labels = store / "labels"
+    return not labels.exists() or (
+        labels.is_dir() and all(is_remainder(path) for path in labels.iterdir() if path.name != LOCK)
+    )
+
+
+def _is_inside_part(store: Path) -> bool:
+    """Return whether a store is, or lies in, an array or a label: nobody would look for labels there."""
+    place = store.resolve()
+    return any(is_array(folder) or _is_label(folder) for folder in (place, *place.parents))
+
+
+def _is_label(folder: Path) -> bool:
+    if folder.parent.name != "labels" or group_format(folder) is None:
+        return False
+    attributes = read_attributes(folder)
+    return "seamlabel" in attributes or "image-label" in ngff_part(attributes)
