@@ -11,14 +11,8 @@ import psutil
 import pytest
 
 from seamlabel.errors import OutputError
-from seamlabel.io.journal import (
-    RunDirectory,
-    finished_tiles,
-    is_alive,
-    read_journal,
-    this_process,
-    unfinished_runs,
-)
+from seamlabel.io.journal import RunDirectory, finished_tiles, read_journal, unfinished_runs
+from seamlabel.io.owner import is_alive, this_process
 
 
 @pytest.fixture

@@ -232,3 +232,11 @@ def test_any_order_of_axes_keeps_the_space_axes_in_the_images_order():
         image = PIXELS[0, 0].transpose(["zyx".index(a) for a in axes])
         got = source_of(image, axes, ()).read(Box((0, 0, 0), image.shape))
         assert np.array_equal(got, image)
+
+
+def test_an_array_that_looks_like_a_colour_picture_has_to_name_its_axes():
+    picture = np.zeros((30, 40, 3), np.uint8)
+    with pytest.raises(ImageError, match="colour"):
+        image_info(picture)
+    assert image_info(picture, axes="yxc").channels == ("0", "1", "2")
+    assert image_info(picture, axes="zyx").names == "zyx"

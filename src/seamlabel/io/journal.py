@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psutil
-
 from seamlabel.errors import OutputError
+from seamlabel.io.owner import is_alive, this_process
 
 ELSEWHERE = "Free some space, or give an output in a folder that can be written to"
 
@@ -121,22 +120,6 @@ def unfinished_runs(target: str | Path) -> list[tuple[Path, int]]:
     folder = Path(f"{os.path.realpath(target)}.seamlabel")
     found = sorted(folder.glob("*/run.json")) if folder.is_dir() else []
     return [(file.parent, len(finished_tiles(file.parent))) for file in found]
-
-
-def this_process() -> dict[str, Any]:
-    """Return what tells this process from all others: host, pid and start time."""
-    started = psutil.Process().create_time()
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started}
-
-
-def is_alive(owner: dict[str, Any]) -> bool:
-    """Return whether the process that `this_process` described may still run."""
-    if owner.get("host") != socket.gethostname():
-        return "host" in owner  # another machine cannot be asked
-    try:
-        return bool(psutil.Process(owner["pid"]).create_time() == owner["started"])
-    except (psutil.Error, KeyError):
-        return False
 
 
 def _acquire(lock: Path) -> None:

@@ -99,6 +99,9 @@ def _array_info(image: Any, axes: str | None) -> ImageInfo:
     if not shape or len(names) != len(shape) or len(set(names)) < len(names):
         msg = f"an array of {len(shape)} dimensions, shape {shape}, with axes {axes!r}"
         raise ImageError(msg, "Name its axes, one letter each: axes='tczyx', axes='cyx', …")
+    if axes is None and len(shape) == 3 and shape[-1] in (3, 4) and min(shape[:2]) > 4:
+        msg = f"an array of shape {shape} looks like a colour picture"
+        raise ImageError(msg, "Say what it is: axes='yxc' for colours, axes='zyx' for a volume")
     dtype = np.dtype(image.dtype)
     if dtype.kind not in "biuf":
         msg = f"pixels of type {dtype} are not numbers that can be segmented"

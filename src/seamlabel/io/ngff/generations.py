@@ -7,16 +7,14 @@ process that writes them, so that nobody takes them for left over. Knows no NGFF
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import socket
 import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psutil
+from seamlabel.io.owner import is_alive, is_elsewhere, this_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,12 +53,7 @@ class Generation:
         """
         matches = [OURS.fullmatch(path.name) for path in group.iterdir()]
         number = 1 + max((int(m[1]) for m in matches if m), default=0)
-        owner = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "started": psutil.Process().create_time(),
-            "run": uuid.uuid4().hex,
-        }
+        owner = {**this_process(), "run": uuid.uuid4().hex}
         made = cls(group, tuple(f"{number}.{level}" for level in range(levels)), json.dumps(owner))
         first = group / made.names[0]
         first.mkdir()
@@ -112,12 +105,4 @@ def _has_live_writer(first: Path) -> bool:
         age = time.time() - (first / MARKER).stat().st_mtime
     except (OSError, ValueError):
         return False
-    if not isinstance(owner, dict) or owner.get("host") != socket.gethostname():
-        return age < STALE
-    try:
-        # A process that has the same id by chance started at another time; clocks are set by a bit.
-        return bool(abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) < 2.0)
-    except psutil.AccessDenied:
-        return True
-    except (psutil.Error, KeyError, TypeError, ValueError):
-        return False
+    return age < STALE if is_elsewhere(owner) else is_alive(owner)
