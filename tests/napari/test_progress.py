@@ -32,11 +32,20 @@ def test_no_time_is_guessed_before_three_tiles():
     assert progress.text() == "Segmenting 3/64 · 2.0 tiles/s · 30 s left · 30 objects"
 
 
-def test_the_time_left_follows_the_latest_tiles_and_not_one_slow_one():
+def test_the_time_left_follows_the_latest_tiles():
     progress = Progress()
-    feed(progress, (StageStarted(0, 1000, "segment"), 0), *tiles(30, 0.1, 1000))
-    progress.accept(TileDone(31, 1000, 31, 0, 0, 0), 60.0)
+    feed(progress, (StageStarted(0, 1000, "segment"), 0), *tiles(30, 5.0, 1000))
+    feed(progress, *[(TileDone(31 + i, 1000, 31, 0, 0, 0), 150 + 0.1 * (i + 1)) for i in range(30)])
     assert progress.seconds_per_tile == pytest.approx(0.1)
+
+
+def test_tiles_that_come_in_one_batch_do_not_end_the_run_in_no_time():
+    progress = Progress(workers=2)
+    feed(progress, (StageStarted(0, 10_000, "segment"), 0))
+    for batch in range(20):
+        feed(progress, *[(TileDone(1, 10_000, 0, 0, 0, 0), 0.05 * (batch + 1))] * 40)
+    assert progress.seconds_per_tile == pytest.approx(0.05 / 40)
+    assert "0.0 s left" not in progress.text()
 
 
 def test_tiles_in_bunches_of_the_workers_give_the_true_pace():

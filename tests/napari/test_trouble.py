@@ -67,7 +67,7 @@ def test_closing_the_viewer_ends_the_run_in_its_thread(make_dock, qtbot, image_p
     assert worker.running
     viewer.close()
     qtbot.waitUntil(lambda: not worker.running, timeout=4000)
-    staged = list(Path(image_path + ".seamlabel").rglob("staging.zarr/*"))
+    staged = list(Path(image_path + ".seamlabel").rglob("staging*.zarr/*"))
     assert function == "stuck" or len(staged) >= control.progress.states["done"] > 0
     assert image_info(image_path).labels == ()
     del dock, control, viewer
@@ -125,7 +125,7 @@ def test_failed_tiles_are_listed_with_their_cause_in_a_line(dock, image_path, sc
     assert f"{count} failed" in dock.bar.result.text()
     assert "nothing was written" in dock.bar.result.text()
     first = dock.bar.failures.text().splitlines()[0]
-    assert first == "Tile (0, 0): ValueError: too dark"
+    assert first == f"{count} tiles: ValueError: too dark"
     assert "Traceback" not in dock.bar.failures.text()
     dock.click(dock.bar.details_button)
     assert "Traceback" in dock.bar.details.toPlainText()
@@ -159,7 +159,7 @@ def test_a_wrong_name_is_shown_at_its_field_and_mended(dock, pixels):
     dock.add(pixels)
     dock.type(dock.form.save.name, "my/cells")
     assert "not allowed" in dock.form.save.problem("name")
-    assert "Use letters" in dock.form.save.problem("name")
+    assert "letters" in dock.form.save.problem("name")
     assert dock.form.save.name.property("wrong") is True
     assert not dock.bar.run_button.isEnabled()
     dock.type(dock.form.save.name, "mine")
@@ -171,9 +171,10 @@ def test_a_missing_function_is_shown_at_the_parameter(dock, pixels):
     dock.add(pixels)
     dock.form.method.set_values("function", {})
     dock.form.method.changed.emit()
-    assert "needs a value" in dock.form.method.params.problem("params.target")
+    assert dock.form.method.params.problem("params.target") == "Name your function: /path/mine.py:cells"
+    assert dock.form.method.params.widget("target").placeholderText() == "/path/mine.py:cells"
     assert not dock.bar.run_button.isEnabled()
-    assert dock.canvas.grid_layer is None, "no plan, no preview"
+    assert dock.canvas.grid_layer is None or not dock.canvas.grid_layer.visible, "no plan, no preview"
 
 
 def test_a_path_that_is_no_ome_zarr_is_refused_at_the_path(dock, tmp_path):

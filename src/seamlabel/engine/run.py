@@ -197,8 +197,8 @@ class _Run:
                 continue
             (kind, number), future = ended
             yield self._tile_ended(number, future) if kind == "tile" else self._seams_ended(number, future)
-        if self.failed and len(self.failed) == self.total:
-            self._give_up()
+            if not self.done and len(self.failed) >= min(HOPELESS, self.total):
+                self._give_up()
 
     def _tile_ended(self, number: int, future: Future[TileRecord]) -> Event | None:
         error = future.exception()
@@ -249,8 +249,6 @@ class _Run:
         self.failed[number] = reason
         self.cause = self.cause or error
         self.folder.record(tile=number, failed=reason)
-        if not self.done and len(self.failed) >= HOPELESS:
-            self._give_up()
         detail = "".join(traceback.format_exception(error))
         return TileFailed(self.done, self.total, number, reason, detail)
 

@@ -72,6 +72,7 @@ class Canvas:
         self.labels_layer: Labels | None = None
         self.states: TileStates | None = None
         self.stream: LabelStream | None = None
+        self.image: Any = None
         self._placement = Placement({})
         self._stale = False
         self._refreshed = 0.0
@@ -80,17 +81,28 @@ class Canvas:
 
     # -- the grid ------------------------------------------------------------------------------
 
-    def show_grid(self, plan: Plan, picture: Picture, level: int) -> None:
-        """Draw the tiles of a plan over its image, all of them waiting."""
-        shapes = display_shapes(plan.level_shapes)
-        self.states = TileStates(plan.grid, shapes)
+    def place(self, plan: Plan, picture: Picture, level: int) -> None:
+        """Take the tiles of a plan, all of them waiting, and the place of its image; draw nothing."""
+        self.states = TileStates(plan.grid, display_shapes(plan.level_shapes))
         self._placement = placement(picture, level)
+        self.image = picture.layer
+
+    def forget(self) -> None:
+        """Have no tiles."""
+        self._remove_grid()
+        self.states = self.image = None
+
+    def show_grid(self) -> None:
+        """Draw the tiles as they are over the image that they were placed on."""
+        if self.states is None:
+            return
         levels = self._placement.fit(self.states.levels)
         if self._has(self.grid_layer) and _same_place(self.grid_layer, self._placement, levels):
             self._grid = Live(levels)
             self.grid_layer.data = self._grid.data
+            self.grid_layer.visible = self._viewer.dims.ndisplay == 2
             return
-        self.hide_grid()
+        self._remove_grid()
         with self._same_selection():
             self._grid = Live(levels)
             self.grid_layer = self._layer(
@@ -105,7 +117,11 @@ class Canvas:
             self._viewer.add_layer(self.grid_layer)
 
     def hide_grid(self) -> None:
-        """Take the grid away."""
+        """Draw no tiles; the layer stays, since napari checks all units whenever one comes."""
+        if self._has(self.grid_layer):
+            self.grid_layer.visible = False
+
+    def _remove_grid(self) -> None:
         layer, self.grid_layer = self.grid_layer, None
         if self._has(layer):
             with self._same_selection():
@@ -122,7 +138,7 @@ class Canvas:
 
     def tile_under(self, position: Sequence[float]) -> int | None:
         """Return the tile at a world position, or None outside the grid."""
-        if self.states is None or not self._has(self.grid_layer):
+        if self.states is None or not self._has(self.grid_layer) or not self.grid_layer.visible:
             return None
         layer = self.grid_layer
         point = layer.world_to_data(position)[-layer.ndim :]
@@ -161,8 +177,12 @@ class Canvas:
                 layers.move(layers.index(self.labels_layer), layers.index(self.grid_layer))
 
     def show_final(self, levels: Sequence[Any], path: str, name: str) -> None:
-        """Show written labels in place of the stream."""
+        """Show written labels in place of the stream, and no longer those that they replaced."""
         layer, self.stream = self.labels_layer, None
+        with self._same_selection():
+            for other in [one for one in self._viewer.layers if isinstance(one, Labels)]:
+                if other is not layer and other.metadata.get(OWN, {}).get("path") == path:
+                    self._viewer.layers.remove(other)
         if not self._has(layer):
             return
         shown = self._placement.fit(display_levels(levels))
@@ -180,6 +200,7 @@ class Canvas:
             with self._same_selection():
                 self._viewer.layers.remove(layer)
         elif self._has(layer):
+            layer.name = f"{layer.name} (unfinished)"
             self._labels.update()
             layer.refresh()
         self.stream = None

@@ -6,17 +6,18 @@ canvas and the run bar. Knows no pixels.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
+from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
 
-from seamlabel.errors import ImageError, SeamlabelError, SpecError
+from seamlabel.errors import ImageError, Problem, SeamlabelError, SpecError
 from seamlabel.io.sources import image_info
 from seamlabel.napari.canvas import Canvas
-from seamlabel.napari.open_image import layer_data
-from seamlabel.napari.pictures import describe, ome_zarr_path
+from seamlabel.napari.open_image import open_into
+from seamlabel.napari.pictures import describe
 from seamlabel.napari.rows import sentence
 from seamlabel.napari.run_control import RunControl
 from seamlabel.napari.sample_data import sample_path
@@ -54,10 +55,13 @@ class Controller:
         self.run = RunControl(viewer, self.canvas, bar)
         self.plan: Plan | None = None
         self._store: ImageInfo | None = None
+        self._seen: Image | None = None
         self._closed = False
         self._preview = QTimer(form)
         self._preview.setSingleShot(True)
         self._preview.setInterval(PREVIEW_MS)
+        self._look = QTimer(form)
+        self._look.setSingleShot(True)
         self._connect()
         self._layers_changed()
 
@@ -72,6 +76,13 @@ class Controller:
         if self._pointed in self._viewer.mouse_move_callbacks:
             self._viewer.mouse_move_callbacks.remove(self._pointed)
 
+    def leave(self) -> None:
+        """Close, and clear up in a viewer that stays."""
+        self.close()
+        if self.run.active:
+            self.canvas.drop_stream(keep=bool(self.run.progress.states["done"]))
+        self.canvas.forget()
+
     def start(self) -> None:
         """Run the plan as it stands now."""
         picture = self._form.image.picture
@@ -79,8 +90,7 @@ class Controller:
             return
         level = self._form.image.level_index()
         self._preview.stop()
-        if self._form.tiles.show_grid.isChecked():
-            self.canvas.show_grid(self.plan, picture, level)
+        self._show_grid()
         self._enable(False)
         self.run.start(self.plan, picture.at(level)[1], not self._form.save.temporary())
 
@@ -92,21 +102,15 @@ class Controller:
             self._form.image.set_layers(images, own)
 
     def open(self, path: str) -> None:
-        """Open an OME-Zarr as layers, unless it is open, and choose it."""
-        for layer in self._images():
-            if ome_zarr_path(layer) == path:
-                self._form.image.set_layers(self._images(), layer)
-                return
+        """Open an OME-Zarr as layers, unless it is open, and choose it; "" takes a wrong path back."""
         try:
-            data = layer_data(path)
+            layer = open_into(self._viewer, path) if path else None
         except (SeamlabelError, OSError) as error:
-            hint = getattr(error, "hint", "")
-            self._form.image.show_error(f"{error}. {hint}" if hint else str(error), "path")
+            self._form.image.refuse(Problem("path", str(error), getattr(error, "hint", "")))
             return
-        layers = [Image(levels, **options) for levels, options, _ in data]
-        for layer in layers:
-            self._viewer.add_layer(layer)
-        self._form.image.set_layers(self._images(), layers[0])
+        self._form.image.refuse(None)
+        if layer is not None:
+            self._form.image.set_layers(self._images(), layer)
 
     def open_sample(self, name: str) -> None:
         """Open a sample image, written first if need be."""
@@ -124,6 +128,7 @@ class Controller:
         form.save.output_changed.connect(self._output_changed)
         form.tiles.grid_toggled.connect(self._grid_toggled)
         self._preview.timeout.connect(self._show_grid)
+        self._look.timeout.connect(self._layers_settled)
         self._bar.run_requested.connect(self.start)
         self._bar.cancel_requested.connect(self.run.cancel)
         self.run.on_end = self._run_ended
@@ -148,10 +153,16 @@ class Controller:
             active = self._viewer.layers.selection.active
             chosen = active if active in images else (images[-1] if images else None)
         self._form.image.set_layers(images, chosen)
-        grid = self.canvas.grid_layer
-        if grid is not None and grid not in self._viewer.layers:  # the user took it away
-            self._form.tiles.show_grid.setChecked(False)
+        self._form.image.empty.tell(any(isinstance(layer, Labels) for layer in self._viewer.layers))
+        self._look.start(0)  # layers that are removed together go one by one
+
+    def _layers_settled(self) -> None:
+        """Untick the box if the user took the tiles away and left their image."""
+        layers, grid = self._viewer.layers, self.canvas.grid_layer
+        if grid is not None and grid not in layers:
             self.canvas.grid_layer = None
+            if self.canvas.image in layers:
+                self._form.tiles.show_grid.setChecked(False)
 
     def _image_changed(self) -> None:
         """Look at the chosen layer and show what it is."""
@@ -160,8 +171,13 @@ class Controller:
         if layer is None:
             self._no_plan()
             self._form.set_picture(None)
+            if not self.run.active:
+                self.canvas.forget()
             return
-        axes = self._form.image.axes.text().strip().lower()
+        if layer is not self._seen and not self.run.active:
+            self._bar.clear()
+        self._seen = layer
+        axes = "".join(self._form.image.axes.text().split()).lower()
         try:
             picture = describe(layer, axes)
         except ImageError as error:
@@ -169,12 +185,14 @@ class Controller:
             self._form.image.show_error(f"{error}. {error.hint}", "axes")
             return
         self._form.set_picture(picture)
+        self._output_changed()
 
     def _output_changed(self) -> None:
         """Look at the store that is to get the labels: names may be taken there."""
         self._store = None
         if self._form.image.picture is not None:
-            self._form.save.set_target(self._target_info())
+            with suppress(SeamlabelError):  # told when it is planned with, right below
+                self._form.save.set_target(self._target_info())
         self._form.image.changed.emit()
 
     def _target_info(self) -> ImageInfo:
@@ -226,20 +244,20 @@ class Controller:
         picture = self._form.image.picture
         if self.plan is None or picture is None or self.run.active:
             return
+        self.canvas.place(self.plan, picture, self._form.image.level_index())
         if self._form.tiles.show_grid.isChecked():
-            self.canvas.show_grid(self.plan, picture, self._form.image.level_index())
-            self._show_counts()
+            self.canvas.show_grid()
+        self._show_counts()
 
     def _show_counts(self) -> None:
         if self.canvas.states is not None:
             self._form.tiles.legend.show_counts(self.canvas.states.counts)
 
     def _grid_toggled(self, shown: bool) -> None:
-        if self.run.active or self.canvas.grid_layer is not None:
-            if self.canvas.grid_layer is not None:
-                self.canvas.grid_layer.visible = shown
-        elif shown:
-            self._show_grid()
+        if shown and (self.run.active or self.plan is not None):
+            self.canvas.show_grid()
+        else:
+            self.canvas.hide_grid()
 
     def _ndisplay_changed(self, _event: Any = None) -> None:
         """Hide the grid in 3D, where it would be a block around the image."""
@@ -264,12 +282,9 @@ class Controller:
     def _run_ended(self) -> None:
         """Give the form back; names may be taken now that were free."""
         self._enable(True)
-        if self._form.image.layer() is None:
-            self._image_changed()
-            return
-        shown = self.plan
+        self._seen = self._form.image.layer()  # what came of the run stays to be read
         self._image_changed()
-        if shown is not None and self.plan is not None:
+        if self.plan is not None and self._seen is self.canvas.image:
             self._preview.stop()  # the states of the run stay to be seen until a value changes
 
     def _enable(self, enabled: bool) -> None:

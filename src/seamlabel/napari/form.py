@@ -11,6 +11,7 @@ from seamlabel.errors import Problem, SpecError
 from seamlabel.napari.image_form import ImageForm
 from seamlabel.napari.method_form import MethodForm
 from seamlabel.napari.save_form import SaveForm
+from seamlabel.napari.tab_order import set_tab_order
 from seamlabel.napari.tiles_form import TilesForm
 from seamlabel.spec import RunSpec
 
@@ -48,6 +49,7 @@ class Form(QWidget):
                 column.addWidget(_line())
             column.addWidget(section)
             section.changed.connect(self._changed)
+        self.method.rebuilt.connect(lambda: set_tab_order(self))
         column.addStretch(1)
         self.image.level_changed.connect(self._level_changed)
         self.set_picture(None)
@@ -60,6 +62,8 @@ class Form(QWidget):
         SpecError
             If a value cannot be in a spec at all, such as a name with a slash.
         """
+        if self.image.wrong is not None:
+            raise SpecError([self.image.wrong])
         if self.save.missing():
             raise SpecError([Problem("output", "no folder is given", "Enter or browse to one")])
         values = dict(self._kept)
@@ -84,7 +88,7 @@ class Form(QWidget):
         self._changed()
 
     def set_picture(self, picture: Picture | None) -> None:
-        """Show what is known of the chosen image."""
+        """Show what is known of the chosen image; tells nobody, since more may be to look at."""
         self._quiet = True
         try:
             self.image.set_picture(picture)
@@ -95,10 +99,9 @@ class Form(QWidget):
             self._quiet = False
         for section in (self.method, self.tiles, self.save):
             section.setEnabled(picture is not None)
+        set_tab_order(self)
         if picture is None:
             self.clear_plan()
-        else:
-            self._changed()
 
     def show_plan(self, plan: Plan) -> None:
         """Show what was decided, and no problems."""

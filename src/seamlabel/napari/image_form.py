@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
-from seamlabel.napari.pictures import guess_axes
-from seamlabel.napari.rows import Note, PathRow, Section, combo_box
+from seamlabel.napari.path_row import PathRow
+from seamlabel.napari.pictures import OWN, axes_given, guess_axes
+from seamlabel.napari.rows import Note, Section, combo_box
 from seamlabel.plan import human
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from seamlabel.axes import ImageInfo, LevelInfo
+    from seamlabel.errors import Problem
     from seamlabel.napari.pictures import Picture
 
 SAMPLES = {"cells_2d": "Cells, 2D", "nuclei_3d": "Nuclei, 3D"}
@@ -41,6 +43,7 @@ class ImageForm(Section):
         super().__init__("Image", parent)
         self._layers: list[Image] = []
         self.picture: Picture | None = None
+        self.wrong: Problem | None = None
         self.layers = combo_box()
         self.path = PathRow("OME-Zarr folder or address", "Open an OME-Zarr")
         self.axes = QLineEdit()
@@ -48,12 +51,15 @@ class ImageForm(Section):
         self.level = combo_box()
         self.channel = combo_box()
         self.summary = Note("muted", self)
+        self.axes_note = Note("muted", self)
+        self._axes_given = False
         self.empty = _Empty(self)
         self.rows.addRow(self.empty)
         self.add("image", "Layer", self.layers, "The image layer to segment")
         self.add("path", "Path", self.path, "Open an OME-Zarr by its path; labels are written into it")
         self.rows.addRow(self.summary)
         self.add("axes", "Axes", self.axes, "One letter per axis: t time, c channel, z y x space")
+        self.rows.addRow(self.axes_note)
         self.add("level", "Level", self.level, "Resolution to segment; 0 is full")
         self.add("channels", "Channel", self.channel, "What the method gets to see")
         self.layers.currentIndexChanged.connect(self._picked)
@@ -86,21 +92,32 @@ class ImageForm(Section):
 
     def set_picture(self, picture: Picture | None) -> None:
         """Show what is known of the chosen image; None while there is none."""
-        self.picture = picture
-        self.path.set_path((picture.path or "") if picture else "")
+        self.picture, self.wrong = picture, None
+        self._show_path()
         self.summary.say(describe(picture.info, 0) if picture else "")
         plain = picture is not None and picture.path is None
         self.show_row("axes", plain and picture.layer.ndim > 2)
         if plain:
             self.axes.setText(picture.info.names)
+        stack = plain and not self._axes_given and picture.info.names == "zyx"
+        self.axes_note.say("z y x: type t y x if this is time" if stack else "")
         self._refill(self.level, _levels(picture))
         self.show_row("level", picture is not None and len(picture.levels) > 1)
         self._refill(self.channel, _channels(picture))
         self.show_row("channels", self.channel.count() > 1)
-        if picture is not None and picture.layer.name in picture.info.channels:
-            self.channel.blockSignals(True)  # one channel of an OME-Zarr that was split into layers
-            self.channel.setCurrentIndex(picture.info.channels.index(picture.layer.name))
+        shown = _shown_channel(picture)
+        if shown is not None:
+            self.channel.blockSignals(True)
+            self.channel.setCurrentIndex(shown)
             self.channel.blockSignals(False)
+
+    def refuse(self, wrong: Problem | None) -> None:
+        """Show what is wrong with the path that was given; None if nothing is, or it was taken back."""
+        self.wrong = wrong
+        if wrong is None:
+            self._show_path()
+        self.show_problems([wrong] if wrong else [])
+        self.changed.emit()
 
     def level_index(self) -> int:
         """Return the level to segment."""
@@ -121,10 +138,14 @@ class ImageForm(Section):
             index = tuple(names.index(c) if c in names else int(c) for c in channels)
             self.channel.setCurrentIndex(max(0, self.channel.findData(index)))
 
+    def _show_path(self) -> None:
+        self.path.set_path((self.picture.path or "") if self.picture else "")
+
     def _picked(self) -> None:
         layer = self.layer()
         if layer is not None:
             self.axes.setText(guess_axes(layer))
+            self._axes_given = axes_given(layer)
         self.image_changed.emit()
 
     def _level_picked(self) -> None:
@@ -133,6 +154,7 @@ class ImageForm(Section):
 
     def _axes_edited(self) -> None:
         if self.picture is None or self.axes.text() != self.picture.info.names:
+            self._axes_given = True
             self.image_changed.emit()
 
     @staticmethod
@@ -151,9 +173,8 @@ class _Empty(QWidget):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        text = QLabel("Drop an OME-Zarr here, or try a sample:")
-        text.setWordWrap(True)
-        text.setIndent(0)
+        self.text = Note("plain", self)
+        self.tell(False)
         self.buttons = {name: QPushButton(title) for name, title in SAMPLES.items()}
         row = QHBoxLayout()
         for name, button in self.buttons.items():
@@ -161,8 +182,13 @@ class _Empty(QWidget):
             button.clicked.connect(lambda _=False, name=name: self.sample.emit(name))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 4)
-        column.addWidget(text)
+        column.addWidget(self.text)
         column.addLayout(row)
+
+    def tell(self, labels: bool) -> None:
+        """Say how to get an image; `labels` tells that there are labels to be seen."""
+        start = "Labels cannot be segmented: add an image. " if labels else ""
+        self.text.say(f"{start}Drop an OME-Zarr here, or try a sample:")
 
 
 def describe(info: ImageInfo, level: int) -> str:
@@ -196,11 +222,22 @@ def _levels(picture: Picture | None) -> list[tuple[str, Any]]:
     return items
 
 
+def _shown_channel(picture: Picture | None) -> int | None:
+    """Return the channel that a layer shows, of an OME-Zarr that was split into layers."""
+    if picture is None:
+        return None
+    names, name = picture.info.channels, picture.layer.name
+    known = picture.layer.metadata.get(OWN, {}).get("channel")
+    return names.index(name) if known is None and name in names else known
+
+
 def _channels(picture: Picture | None) -> list[tuple[str, Any]]:
     """Return one entry per channel, and one for all of them."""
     if picture is None or picture.info.channel_axis is None:
         return []
     count = picture.info.shape[picture.info.channel_axis]
-    names = picture.info.channels or tuple(f"Channel {i}" for i in range(count))
-    items: list[tuple[str, Any]] = [(name, (i,)) for i, name in enumerate(names)]
+    names = picture.info.channels or tuple(map(str, range(count)))
+    items: list[tuple[str, Any]] = [
+        (f"Channel {i}" if name == str(i) else name, (i,)) for i, name in enumerate(names)
+    ]
     return [*items, ("All channels", tuple(range(count)))] if count > 1 else items

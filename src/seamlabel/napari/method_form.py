@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QStyle
 
 from seamlabel import registry
+from seamlabel.errors import Problem
 from seamlabel.napari.params import ParamsForm
 from seamlabel.napari.rows import Note, Section, combo_box
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
-    from seamlabel.errors import Problem
     from seamlabel.registry import Backend
 
+EXAMPLE = "/path/mine.py:cells"
+"""How a function of one's own is named."""
 FIRST = "watershed"
 """Chosen at the start where it is installed: right for most dense tissue."""
 
 
 class MethodForm(Section):
     """Backend and parameters; the parameters of each backend are kept while another one is looked at."""
+
+    rebuilt = Signal()
+    """There are other rows now."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Method", parent)
@@ -70,6 +76,10 @@ class MethodForm(Section):
 
     def show_problems(self, problems: list[Problem]) -> list[Problem]:
         """Show the problems of this section; return the others."""
+        params = self.values()["params"]
+        if self.name() == "function" and not params.get("target"):
+            said = Problem("params.target", f"Name your function: {EXAMPLE}")
+            problems = [said if p.field == said.field else p for p in problems]
         rest = super().show_problems(problems)
         return self.params.show_problems(rest) if self.params else rest
 
@@ -107,3 +117,23 @@ class MethodForm(Section):
         self.params.setValue(self._kept.get(name, {}))
         self.params.changed.connect(self.changed)
         self.rows.addRow(self.params)
+        if name == "function":
+            _offer_files(self.params.widget("target"))
+        self.rebuilt.emit()
+
+
+def _offer_files(line: QLineEdit) -> None:
+    """Show how a function is named, and have a button to pick its file."""
+
+    def browse() -> None:
+        place, _, name = line.text().rpartition(":")
+        path, _ = QFileDialog.getOpenFileName(line, "The file with your function", place, "Python (*.py)")
+        if path:
+            line.setText(f"{path}:{name or 'cells'}")
+            line.editingFinished.emit()
+
+    line.setPlaceholderText(EXAMPLE)
+    icon = line.style().standardIcon(QStyle.StandardPixmap.SP_DirOpenIcon)
+    action = line.addAction(icon, QLineEdit.ActionPosition.TrailingPosition)
+    action.setToolTip("Browse")
+    action.triggered.connect(browse)

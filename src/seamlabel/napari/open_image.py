@@ -1,4 +1,4 @@
-"""Opens an OME-Zarr as image layers that are read lazily and know their path."""
+"""Opens an OME-Zarr as layers that are read lazily and know their path."""
 
 from __future__ import annotations
 
@@ -6,18 +6,72 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Image, Labels
 
 from seamlabel.io.ngff.model import open_image
-from seamlabel.napari.lazy_labels import LazyArray, lazy
-from seamlabel.napari.pictures import OWN
+from seamlabel.napari.lazy_labels import LazyArray, display_levels, lazy
+from seamlabel.napari.pictures import OWN, normal_path, ome_zarr_path
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
     from seamlabel.axes import ImageInfo
 
 COLORS = ("cyan", "magenta", "yellow", "green", "red", "blue")
 """Colormaps of the channels of an image that has several."""
 LOOK = 1 << 22
 """Most pixels that are read to choose contrast limits."""
+
+
+def open_into(viewer: ViewerModel, path: str) -> Image | None:
+    """Return the image layer of the OME-Zarr at `path`, added unless it is open already.
+
+    Labels of an OME-Zarr are added as labels; there is no image to return then.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be opened.
+    """
+    path = normal_path(path)
+    for layer in viewer.layers:
+        if layer.metadata.get(OWN, {}).get("path") == path and isinstance(layer, Labels):
+            return None
+        if isinstance(layer, Image) and ome_zarr_path(layer) == path:
+            return layer
+    if Path(path).parent.name == "labels":
+        viewer.add_layer(labels_layer(path))
+        return None
+    layers = [Image(levels, **options) for levels, options, _ in layer_data(path)]
+    for layer in layers:
+        viewer.add_layer(layer)
+    return layers[0]
+
+
+def labels_layer(path: str) -> Labels:
+    """Return the labels at ``IMAGE/labels/NAME`` as a layer that cannot be painted on.
+
+    Raises
+    ------
+    ImageError
+        If they cannot be opened.
+    """
+    image = open_image(path)
+    first, axes = image.info.levels[0], image.info.axes
+    levels = display_levels(image.arrays)
+    several = len(levels) > 1
+    layer = Labels(
+        levels if several else levels[0],
+        multiscale=several,
+        name=Path(path).name,
+        scale=first.scale,
+        translate=first.translation,
+        units=[axis.unit or "pixel" for axis in axes],
+        axis_labels=[axis.name for axis in axes],
+        metadata={OWN: {"path": path}},
+    )
+    layer.editable = False
+    return layer
 
 
 def layer_data(path: str) -> list[tuple[Any, dict[str, Any], str]]:
@@ -45,7 +99,8 @@ def _layer(
         levels = [level[cut] for level in levels]
     name = Path(path).name.removesuffix(".zarr").removesuffix(".ome")
     if count > 1:
-        name = info.channels[number] if info.channels else f"{name} {number}"
+        given = info.channels[number] if info.channels else str(number)
+        name = f"{name} {number}" if given == str(number) else given
     options = {
         "name": name,
         "scale": [info.levels[0].scale[i] for i in kept],
@@ -53,7 +108,7 @@ def _layer(
         "units": [_unit(info, i) for i in kept],
         "axis_labels": [info.axes[i].name for i in kept],
         "contrast_limits": _limits(levels[-1]),
-        "metadata": {OWN: {"path": str(path)}},
+        "metadata": {OWN: {"path": str(path), "channel": number if count > 1 else None}},
         "multiscale": True,
     }
     if count > 1:

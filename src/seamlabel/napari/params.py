@@ -14,6 +14,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QHBoxLayout, QSizePolicy, QWidget
 
 from seamlabel.napari.rows import Section
+from seamlabel.napari.typing_guard import TypingGuard
 from seamlabel.registry import options
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class AutoNumber(QWidget):
         self.inner = inner
         self.auto = QCheckBox("Auto")
         self.auto.setToolTip("Let it be decided from the image")
+        self._number: float = inner.value
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
@@ -49,13 +51,22 @@ class AutoNumber(QWidget):
 
     def setValue(self, value: float | None) -> None:
         """Show a number, or "auto" for None."""
-        self.auto.setChecked(value is None)
-        self.inner.native.setEnabled(value is not None)
-        if value is not None:
-            self.inner.value = value
+        self._number = self._number if value is None else value
+        if self.auto.isChecked() == (value is None):
+            self._toggled(value is None)
+        else:
+            self.auto.setChecked(value is None)
 
     def _toggled(self, auto: bool) -> None:
-        self.inner.native.setEnabled(not auto)
+        """Show the number, or the word in its place; Qt shows a text where the number is the least."""
+        box = self.inner.native
+        box.setEnabled(not auto)
+        box.blockSignals(True)
+        if auto and not box.specialValueText():
+            self._number = box.value()
+        box.setSpecialValueText("auto" if auto else "")
+        box.setValue(box.minimum() if auto else self._number)
+        box.blockSignals(False)
         self.changed.emit()
 
 
@@ -122,6 +133,7 @@ def _make(hint: Any, extras: dict[str, Any]) -> Any:
         inner.native.setSuffix(f" {_short(extras['unit'])}")
     if isinstance(inner.native, QAbstractSpinBox):
         inner.native.setKeyboardTracking(False)
+        TypingGuard(inner.native)
     if isinstance(inner.native, QAbstractSpinBox | QComboBox):
         inner.native.setMinimumWidth(80)  # numbers without limits would ask for room for all digits
         inner.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

@@ -5,6 +5,7 @@ Turns layers into `ImageInfo` and back into layer geometry. Knows no widget.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,8 +63,15 @@ def ome_zarr_path(layer: Image) -> str | None:
     """Return the OME-Zarr group that a layer was opened from, if there is one."""
     for place in (layer.metadata.get(OWN, {}).get("path"), layer.source.path, layer.metadata.get("path")):
         if isinstance(place, str | Path) and _may_be_group(str(place)):
-            return str(place)
+            return normal_path(str(place))
     return None
+
+
+def normal_path(path: str) -> str:
+    """Return a path or address in one way: absolute, without ``~`` or a slash at its end."""
+    if "://" in path:
+        return path.rstrip("/")
+    return os.path.abspath(Path(path).expanduser())
 
 
 def _may_be_group(path: str) -> bool:
@@ -115,10 +123,18 @@ def _same_image(layer: Image, info: ImageInfo) -> bool:
 
 def guess_axes(layer: Image) -> str:
     """Return the letters of a layer's axes: its axis labels if they are letters, else the usual ones."""
-    labels = "".join(str(label).lower() for label in layer.axis_labels)
-    if len(labels) != layer.ndim or set(labels) - set(KNOWN_AXES) or len(set(labels)) < layer.ndim:
-        labels = USUAL_AXES.get(layer.ndim, "")
+    labels = _axis_letters(layer) if axes_given(layer) else USUAL_AXES.get(layer.ndim, "")
     return labels + "c" if layer.rgb else labels
+
+
+def axes_given(layer: Image) -> bool:
+    """Return whether a layer says by letters what its axes are."""
+    labels = _axis_letters(layer)
+    return len(labels) == len(set(labels)) == layer.ndim and set(labels) <= set(KNOWN_AXES)
+
+
+def _axis_letters(layer: Image) -> str:
+    return "".join(str(label).lower() for label in layer.axis_labels)
 
 
 def _with_units(info: ImageInfo, layer: Image) -> ImageInfo:

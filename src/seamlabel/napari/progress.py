@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from statistics import median
 
 from seamlabel.events import (
     Event,
@@ -21,7 +20,7 @@ from seamlabel.events import (
 LEAST = 3
 """Tiles before a time is guessed from them."""
 WINDOW = 16
-"""Tiles that the guess is made from: late ones tell more than early ones."""
+"""Batches of tiles that the guess is made from: late ones tell more than early ones."""
 SHARES: dict[Stage, tuple[float, float]] = {
     "segment": (0.0, 0.85),
     "merge": (0.85, 0.9),
@@ -36,7 +35,7 @@ class Progress:
     Parameters
     ----------
     workers : int
-        Tiles at once; they come in bunches of so many.
+        Tiles at once; no time is guessed before so many are done.
     """
 
     def __init__(self, workers: int = 1) -> None:
@@ -45,11 +44,14 @@ class Progress:
         self.states: Counter[str] = Counter()
         self.failures: dict[int, tuple[str, str]] = {}
         self.result: RunFinished | None = None
-        self._span = max(1, workers)
-        self._times: deque[float] = deque(maxlen=WINDOW + self._span)
+        self._least = max(LEAST, workers)
+        self._batches: deque[tuple[float, int]] = deque(maxlen=WINDOW + 1)
 
     def accept(self, event: Event, now: float) -> None:
         """Take in an event that came at `now`, in seconds of a steady clock."""
+        if isinstance(event, StageStarted):
+            self._batches.clear()
+            self._batches.append((now, 0))
         if isinstance(event, StageStarted | Heartbeat):
             self.stage = event.stage
         elif isinstance(event, TileDone):
@@ -65,17 +67,25 @@ class Progress:
         elif isinstance(event, RunFinished):
             self.result = event
         if isinstance(event, TileDone | TileFailed):
-            self._times.append(now)
+            self._count(now)
         if isinstance(event, RunStarted | StageStarted | Heartbeat | TileDone | TileSkipped | TileFailed):
             self.done, self.total = event.done, event.total
 
+    def _count(self, now: float) -> None:
+        """Count a tile; many come in one batch, at one time."""
+        if self._batches and self._batches[-1][0] == now:
+            self._batches[-1] = (now, self._batches[-1][1] + 1)
+        else:
+            self._batches.append((now, 1))
+
     @property
     def seconds_per_tile(self) -> float | None:
-        """Median time between tiles of late, over as many as run at once; None before 3 tiles."""
-        times, span = list(self._times), self._span
-        if len(times) < max(LEAST, span + 1):
+        """Time over tiles of the last batches; None before 3 tiles, or as many as run at once."""
+        if not self._batches:
             return None
-        return median(b - a for a, b in zip(times, times[span:], strict=False)) / span
+        times, counts = zip(*self._batches, strict=True)
+        tiles = sum(counts[1:])  # those of the oldest batch took their time before it
+        return (times[-1] - times[0]) / tiles if tiles >= self._least else None
 
     @property
     def fraction(self) -> float:
@@ -97,7 +107,7 @@ class Progress:
             [
                 f"Segmenting {self.done:,}/{self.total:,}",
                 *self._pace(),
-                f"{max(0, self.objects):,} objects",
+                many(max(0, self.objects), "object"),
             ]
         )
 
@@ -128,14 +138,15 @@ def summary(progress: Progress) -> str:
     result = progress.result
     if result is None:
         return ""
-    tiles = f"{_count(progress.states['done'], 'tile')} done"
+    tiles = f"{many(progress.states['done'], 'tile')} done"
     rest = f"{progress.states['empty']:,} empty, {progress.states['failed']:,} failed"
     parts = [f"{tiles}, {rest}", duration(result.seconds)]
     if not result.failed:
-        objects = _count(result.n_objects, "object")
+        objects = many(result.n_objects, "object")
         parts = [objects, f"{result.n_joined:,} joined across seams", *parts]
     return " · ".join(parts)
 
 
-def _count(number: int, noun: str) -> str:
+def many(number: int, noun: str) -> str:
+    """Return a number with its noun: ``"1 tile"``, ``"1,024 tiles"``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,25 +1,25 @@
-"""Small parts that all sections of the form share: notes, headed sections, path rows, colours."""
+"""Small parts that all sections of the form share: notes, headed sections, colours."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
-    QFileDialog,
     QFormLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
-    QPushButton,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 if TYPE_CHECKING:
+    from qtpy.QtGui import QResizeEvent
+
     from seamlabel.errors import Problem
 
 INKS = {
@@ -61,6 +61,14 @@ def style(theme_type: str) -> str:
     return "\n".join(rules)
 
 
+ELSEWHERE = {
+    r" ?\(--[\w-]+\)": "",
+    r"overwrite=True": "tick Overwrite",
+    r"output='[^']*'": "another place under Where",
+    r"See: seamlabel backends.*": "",
+}
+"""What hints say to those who write Python or commands, and what it is in the dock."""
+
 INPUTS = (QLineEdit, QAbstractSpinBox, QComboBox)
 
 
@@ -73,9 +81,7 @@ class Note(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)
         if selectable:
             self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.setIndent(0)
         self._said = ""
         self._kind(kind)
@@ -87,7 +93,19 @@ class Note(QLabel):
             self._kind(kind)
         self._said = text
         self.setText(whole_parts(text))
+        self._fit(self.width() if self.isVisible() or not self.parent() else self.parent().width())
         self.setVisible(bool(text))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Be as high as the lines of the text are at this width."""
+        super().resizeEvent(event)
+        self._fit(event.size().width())
+
+    def _fit(self, width: int) -> None:
+        # QFormLayout asks for the height before it knows the width: the text would lie over other rows.
+        if self._said:
+            self.setMinimumHeight(0)  # or it would count as part of the text's height
+            self.setFixedHeight(self.heightForWidth(max(1, width)))
 
     def text(self) -> str:
         """Return what was said, with the spaces that it was said with."""
@@ -118,9 +136,11 @@ def mark(widget: QWidget, wrong: bool) -> None:
 
 
 def sentence(problem: Problem) -> str:
-    """Return what is wrong and how to mend it, without the field's name."""
-    text = problem.message[:1].upper() + problem.message[1:]
-    return f"{text}. {problem.fix}" if problem.fix else text
+    """Return what is wrong and how to mend it in the dock, without the field's name."""
+    text, fix = problem.message[:1].upper() + problem.message[1:], problem.fix
+    for pattern, here in ELSEWHERE.items():
+        fix = re.sub(pattern, here, fix)
+    return f"{text}. {fix}" if fix else text
 
 
 def combo_box() -> QComboBox:
@@ -219,51 +239,3 @@ class Section(QWidget):
     def problem(self, field: str) -> str:
         """Return the problem shown at a field, "" for none."""
         return self._fields[field][1].text()
-
-
-class PathRow(QWidget):
-    """A line for a path, with a browse button; folders and paths can be dropped on it."""
-
-    chosen = Signal(str)
-    """A path was entered, picked or dropped."""
-
-    def __init__(self, placeholder: str, title: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._title = title
-        self.line = QLineEdit()
-        self.line.setPlaceholderText(placeholder)
-        self.line.setAcceptDrops(False)  # the row takes drops, as a whole path
-        self.button = QPushButton()
-        self.button.setText("…")
-        self.button.setFixedWidth(30)
-        self.button.setToolTip("Browse")
-        self.button.setAccessibleName("Browse")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(4)
-        row.addWidget(self.line, 1)
-        row.addWidget(self.button)
-        self.line.editingFinished.connect(self._entered)
-        self.button.clicked.connect(self._browse)
-        self._last = ""
-
-    def path(self) -> str:
-        """Return the path, without the spaces around it."""
-        return self.line.text().strip()
-
-    def set_path(self, path: str) -> None:
-        """Show a path without telling anybody."""
-        self._last = path
-        self.line.setText(path)
-        self.line.setToolTip(path)
-
-    def _entered(self) -> None:
-        if self.path() != self._last:
-            self._last = self.path()
-            self.chosen.emit(self.path())
-
-    def _browse(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, self._title, self.path())
-        if path:
-            self.set_path(path)
-            self.chosen.emit(path)

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from seamlabel.napari.progress import many
 from seamlabel.napari.rows import Note
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 STEPS = 1000
 """Steps of the progress bar."""
 SHOWN = 3
-"""Failed tiles that are listed before "and N more"."""
+"""Causes that are listed before "and N more"."""
 
 
 def shorten(reason: str, longest: int = 72) -> str:
@@ -67,7 +68,7 @@ class RunBar(QWidget):
         self.cancel_button.clicked.connect(self.cancel_requested)
         self.details_button.toggled.connect(self.details.setVisible)
         self.details_button.toggled.connect(self._turn)
-        self._clear()
+        self.clear()
         self.set_ready(False)
         self.cancel_button.setEnabled(False)
 
@@ -81,7 +82,7 @@ class RunBar(QWidget):
 
     def begin(self) -> None:
         """Show that a run has started."""
-        self._clear()
+        self.clear()
         self.bar.setValue(0)
         self.bar.show()
         self.status.say("Starting", "muted")
@@ -111,10 +112,17 @@ class RunBar(QWidget):
         self._offer(detail)
 
     def show_failures(self, failures: Sequence[tuple[str, str, str]]) -> None:
-        """List failed tiles: place, cause in a line, and traceback."""
-        lines = [f"Tile {place}: {shorten(reason)}" for place, reason, _ in failures[:SHOWN]]
-        if len(failures) > SHOWN:
-            lines.append(f"and {len(failures) - SHOWN:,} more, see the details")
+        """List failed tiles: place, cause in a line, and traceback; equal causes in one line."""
+        places: dict[str, list[str]] = {}
+        for place, reason, _ in failures:
+            places.setdefault(shorten(reason), []).append(place)
+        lines = [
+            f"{f'Tile {where[0]}' if len(where) == 1 else many(len(where), 'tile')}: {reason}"
+            for reason, where in list(places.items())[:SHOWN]
+        ]
+        left = sum(len(where) for where in list(places.values())[SHOWN:])
+        if left:
+            lines.append(f"and {left:,} more, see the details")
         self.failures.say("\n".join(lines))
         self._offer("\n".join(f"Tile {place}: {reason}\n{detail}" for place, reason, detail in failures))
 
@@ -122,7 +130,8 @@ class RunBar(QWidget):
         self.details.setPlainText(detail)
         self.details_button.setVisible(bool(detail))
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Show nothing of any run."""
         self.bar.hide()
         self.result.say("")
         self.failures.say("")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.engine.run import run
-from seamlabel.errors import SeamlabelError
+from seamlabel.errors import SeamlabelError, TileError
 from seamlabel.events import Event, Heartbeat, RunStarted, SeamsMerged, TileDone, TileFailed, TileSkipped
 from seamlabel.io.sources import open_labels
-from seamlabel.napari.progress import Progress, summary
+from seamlabel.napari.progress import Progress, many, summary
 from seamlabel.napari.worker import RunWorker
 
 if TYPE_CHECKING:
@@ -85,13 +86,11 @@ class RunControl:
     def close(self) -> None:
         """Cancel without telling anybody: the widgets may be gone."""
         if self.worker is not None:
-            for signal, slot in (
-                (self.worker.events, self._take),
-                (self.worker.failed, self._failed),
-                (self.worker.finished, self._finished),
-            ):
-                signal.disconnect(slot)
-            self.worker.cancel()
+            self.worker.cancel()  # first: of a window that is gone the signals may be gone as well
+            with suppress(RuntimeError, TypeError):
+                self.worker.events.disconnect(self._take)
+                self.worker.failed.disconnect(self._failed)
+                self.worker.finished.disconnect(self._finished)
 
     def reason(self, tile: int) -> str:
         """Return why a tile of the last run failed, "" if it did not."""
@@ -168,23 +167,34 @@ class RunControl:
         counts = self.progress.states
         self._canvas.drop_stream(keep=bool(counts["done"]))
         done = counts["done"] + counts["empty"]
-        text = f"Cancelled after {done:,} of {len(self.plan.grid):,} tiles · nothing was written"
-        self._bar.end(f"{text} · finished tiles are in {self.run_dir}", "warning")
+        text = f"Cancelled after {done:,} of {many(len(self.plan.grid), 'tile')} · nothing was written"
+        kept = f" · finished tiles are in {self.run_dir}" if done else ""
+        self._bar.end(text + kept, "warning")
 
     def _end_in_error(self, error: BaseException, detail: str) -> None:
         self._canvas.drop_stream(keep=bool(self.progress.states["done"]))
-        self._bar.end("", "problem")
-        if self.progress.failures:
-            self._list_failures()
+        if isinstance(error, TileError):  # the first tiles all failed, and there were no more tries
+            self._bar.end(f"Stopped: {_clauses(error.hint or error.reason)}", "problem")
+            self._list_failures(error, detail)
             return
+        self._bar.end("", "problem")
         known = isinstance(error, SeamlabelError)
         what = str(error) if known else f"The run stopped: {type(error).__name__}: {error}"
         fix = error.hint if known else "The details say where; nothing was written"
         self._bar.show_error(what[:1].upper() + what[1:], fix, detail)
 
-    def _list_failures(self) -> None:
+    def _list_failures(self, last: TileError | None = None, detail: str = "") -> None:
         listed = [
             (f"({', '.join(map(str, self.plan.grid.index(tile)))})", reason, detail)
             for tile, (reason, detail) in self.progress.failures.items()
         ]
-        self._bar.show_failures(listed)
+        if last is not None and all(reason == last.reason for _, reason, _ in listed):
+            self._bar.show_error(last.reason.split("\n")[0], "", detail)
+        else:
+            self._bar.show_failures(listed)
+
+
+def _clauses(text: str) -> str:
+    """Return clauses between semicolons as sentences, to follow a colon."""
+    first, *others = text.rstrip(".").split("; ")
+    return ". ".join([first[:1].lower() + first[1:], *(other.capitalize() for other in others)]) + "."

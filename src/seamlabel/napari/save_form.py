@@ -8,7 +8,9 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QWidget
 
 from seamlabel.io.staging import temporary_folder
-from seamlabel.napari.rows import Note, PathRow, Section, combo_box
+from seamlabel.napari.path_row import PathRow
+from seamlabel.napari.pictures import normal_path
+from seamlabel.napari.rows import Note, Section, combo_box
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -71,7 +73,8 @@ class SaveForm(Section):
             elif self.place.currentIndex() == OWN:
                 self.place.setCurrentIndex(TEMPORARY)
             self.place.blockSignals(False)
-        self._taken = picture.info.labels if picture else ()
+        if picture is None:
+            self._taken = ()
         self._tell()
 
     def set_target(self, info: ImageInfo) -> None:
@@ -83,7 +86,7 @@ class SaveForm(Section):
         """Return the OME-Zarr for the labels where it is not the image's own."""
         place = self.place.currentIndex()
         if place == OTHER:
-            return self.path.path() or None
+            return normal_path(self.path.path()) if self.path.path() else None
         if place == TEMPORARY and self._own is not None:
             self._temporary = self._temporary or str(temporary_folder() / "labels.zarr")
             return self._temporary

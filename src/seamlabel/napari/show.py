@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import napari
-from napari.layers import Image, Labels
+from napari.layers import Image
 
 from seamlabel.io.ngff.model import open_image
-from seamlabel.napari.lazy_labels import display_levels
-from seamlabel.napari.open_image import layer_data
+from seamlabel.napari.open_image import labels_layer, layer_data
+from seamlabel.napari.pictures import normal_path
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -29,9 +29,9 @@ def open_viewer(path: str) -> Viewer:
     ImageError
         If the image cannot be opened.
     """
-    path = path.rstrip("/")
+    path = normal_path(path)
     data = layer_data(path)
-    labels = [_labels_layer(f"{path}/labels/{name}", name) for name in open_image(path).info.labels]
+    labels = [labels_layer(f"{path}/labels/{name}") for name in open_image(path).info.labels]
     viewer = napari.Viewer(title=f"{path} - seamlabel")
     images = [viewer.add_layer(Image(levels, **options)) for levels, options, _ in data]
     for layer in labels:
@@ -39,21 +39,3 @@ def open_viewer(path: str) -> Viewer:
     viewer.layers.selection.active = images[0]
     viewer.window.add_plugin_dock_widget("seamlabel", "Seamlabel")
     return viewer
-
-
-def _labels_layer(path: str, name: str) -> Labels:
-    image = open_image(path)
-    first, axes = image.info.levels[0], image.info.axes
-    levels = display_levels(image.arrays)
-    several = len(levels) > 1
-    layer = Labels(
-        levels if several else levels[0],
-        multiscale=several,
-        name=name,
-        scale=first.scale,
-        translate=first.translation,
-        units=[axis.unit or "pixel" for axis in axes],
-        axis_labels=[axis.name for axis in axes],
-    )
-    layer.editable = False
-    return layer

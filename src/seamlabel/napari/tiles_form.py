@@ -8,12 +8,18 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSpinBox, QWidget
 
 from seamlabel.napari.legend import Legend
+from seamlabel.napari.progress import many
 from seamlabel.napari.rows import Note, Section
+from seamlabel.napari.typing_guard import TypingGuard
 from seamlabel.plan import human
 
 if TYPE_CHECKING:
     from seamlabel.axes import ImageInfo
     from seamlabel.plan import Plan
+
+
+MANY_TILES = 20_000
+"""Above it tiles cost more to start and to join than to segment: mostly a number typed wrongly."""
 
 
 class AxisNumbers(QWidget):
@@ -28,6 +34,7 @@ class AxisNumbers(QWidget):
         self.auto = QCheckBox("Auto")
         self.auto.setChecked(True)
         self.boxes: list[QSpinBox] = []
+        self._guards: list[TypingGuard] = []
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.setSpacing(4)
@@ -35,18 +42,26 @@ class AxisNumbers(QWidget):
         self.auto.toggled.connect(self._toggled)
 
     def set_axes(self, names: str, sizes: tuple[int, ...]) -> None:
-        """Have one box for each of these axes, none of which goes beyond its size."""
+        """Have one box for each of these axes, none of which goes beyond its size.
+
+        Numbers stay with their axes. Where an axis is new nobody has said anything: all are "auto" again.
+        """
         if names != self._names:
+            kept = {name: box.value() for name, box in zip(self._names, self.boxes, strict=True)}
             for box in self.boxes:
                 self._row.removeWidget(box)
                 box.deleteLater()
             self.boxes = [self._box(name) for name in names]
+            self._guards = [TypingGuard(box, lowered=True) for box in self.boxes]
             for place, box in enumerate(self.boxes):
                 self._row.insertWidget(place, box, 1)
             self._names = names
-        for box, size in zip(self.boxes, sizes, strict=True):
+            self.show_numbers(tuple(kept.get(name, self._least) for name in names))
+            if not set(names) <= set(kept):
+                self._show_auto(True)
+        for box, guard, size in zip(self.boxes, self._guards, sizes, strict=True):
             box.blockSignals(True)
-            box.setMaximum(max(self._least, size))
+            guard.set_limits(self._least, max(self._least, size))
             box.blockSignals(False)
 
     def value(self) -> str | tuple[int, ...]:
@@ -59,10 +74,8 @@ class AxisNumbers(QWidget):
             value = tuple(value.get(name, 0) for name in self._names)
         if value != "auto":
             self.show_numbers((value,) * len(self.boxes) if isinstance(value, int) else tuple(value))
-        self.auto.blockSignals(True)
-        self.auto.setChecked(value == "auto")
-        self.auto.blockSignals(False)
-        self._toggled(value == "auto")
+        self._show_auto(value == "auto")
+        self.changed.emit()
 
     def show_numbers(self, numbers: tuple[int, ...]) -> None:
         """Show numbers without telling anybody."""
@@ -76,7 +89,7 @@ class AxisNumbers(QWidget):
     def _box(self, name: str) -> QSpinBox:
         box = QSpinBox()
         box.setPrefix(f"{name} ")
-        box.setMinimum(self._least)
+        box.setRange(self._least, 2**31 - 1)
         box.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
         box.setProperty("axis", True)
         box.setEnabled(not self.auto.isChecked())
@@ -84,9 +97,15 @@ class AxisNumbers(QWidget):
         box.valueChanged.connect(self.changed)
         return box
 
-    def _toggled(self, auto: bool) -> None:
+    def _show_auto(self, auto: bool) -> None:
+        self.auto.blockSignals(True)
+        self.auto.setChecked(auto)
+        self.auto.blockSignals(False)
         for box in self.boxes:
             box.setEnabled(not auto)
+
+    def _toggled(self, auto: bool) -> None:
+        self._show_auto(auto)
         self.changed.emit()
 
 
@@ -136,7 +155,10 @@ class TilesForm(Section):
             if numbers.value() == "auto":
                 numbers.show_numbers(tuple(n for n, j in zip(decided, plan.joined, strict=True) if j))
         self.summary.say(describe(plan))
-        self.warnings.say("\n".join(_capital(text) for text in plan.warnings))
+        warnings = list(plan.warnings)
+        if len(plan.grid) > MANY_TILES:
+            warnings.insert(0, f"{len(plan.grid):,} tiles are slow to start and to join: use larger tiles")
+        self.warnings.say("\n".join(_capital(text) for text in warnings))
 
     def clear_plan(self) -> None:
         """Show no plan."""
@@ -148,8 +170,8 @@ class TilesForm(Section):
 def describe(plan: Plan) -> str:
     """Return a plan in a line: ``"8 × 8 = 64 tiles · 5.6 MB each · 2 at once"``."""
     counts = " × ".join(map(str, plan.grid.counts))
-    many = f"{counts} = {len(plan.grid):,} tiles" if len(plan.grid) > 1 else "1 tile, no seams"
-    return f"{many} · {human(plan.tile_bytes)} each · {plan.workers} at once"
+    tiles = f"{counts} = {many(len(plan.grid), 'tile')}" if len(plan.grid) > 1 else "1 tile, no seams"
+    return f"{tiles} · {human(plan.tile_bytes)} each · {plan.workers} at once"
 
 
 def _capital(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import napari.viewer  # noqa: TC002  commands get the viewer by their annotations
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QApplication, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
@@ -17,6 +17,8 @@ from seamlabel.napari.rows import style
 from seamlabel.napari.run_bar import RunBar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
 WIDTH = 330
@@ -55,9 +57,19 @@ class SeamlabelWidget(QWidget):
         self.controller = Controller(self._viewer, self.form, self.bar)
         self._viewer.events.theme.connect(self._theme)
         # Closing the viewer deletes docks without a close event; the controller has to hear of it.
-        close = _Closer(self.controller, self._viewer, self._theme)
-        self.destroyed.connect(close)
-        QApplication.instance().aboutToQuit.connect(close)
+        self._close = _Closer(self.controller, self._viewer, self._theme)
+        self.destroyed.connect(self._close)
+        QApplication.instance().aboutToQuit.connect(self._close)
+
+    def event(self, event: QEvent) -> bool:
+        """Notice when the dock is closed: napari only takes the widget out of it."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            QTimer.singleShot(0, self._left_alone)  # a widget that moves has a parent again by then
+        return super().event(event)
+
+    def _left_alone(self) -> None:
+        if self.parent() is None:
+            self._close.leave()
 
     def choose(self, layer: object) -> None:
         """Choose an image layer; anything else leaves the choice as it is."""
@@ -98,10 +110,20 @@ class _Closer:
 
     def __init__(self, controller: Controller, viewer: napari.viewer.Viewer, theme: object) -> None:
         self._controller, self._viewer, self._theme = controller, viewer, theme
+        self._done = False
 
     def __call__(self, *_: object) -> None:
-        self._controller.close()
-        self._viewer.events.theme.disconnect(self._theme)
+        self._end(self._controller.close)
+
+    def leave(self) -> None:
+        """End it in a viewer that stays."""
+        self._end(self._controller.leave)
+
+    def _end(self, way: Callable[[], None]) -> None:
+        if not self._done:
+            self._done = True
+            self._viewer.events.theme.disconnect(self._theme)
+            way()
 
 
 def _dropped(event: QDropEvent) -> str:
@@ -111,7 +133,7 @@ def _dropped(event: QDropEvent) -> str:
         if not local and url.scheme() in {"http", "https", "s3"}:
             return url.toString()
         if local and Path(local).is_dir():
-            return local.rstrip("/")
+            return local
     return ""
 
 

@@ -77,8 +77,8 @@ class RunWorker(QObject):
             self._iterate()
         except BaseException as error:  # noqa: BLE001  the border: nothing may vanish in a thread
             self._flush()
-            self._tell(self.failed, error, traceback.format_exc())
-        self._tell(self.finished, self._cancel.is_set())
+            self._tell("failed", error, traceback.format_exc())
+        self._tell("finished", self._cancel.is_set())
 
     def _iterate(self) -> None:
         run = self._start()
@@ -97,12 +97,11 @@ class RunWorker(QObject):
 
     def _flush(self) -> None:
         if self._batch:
-            self._tell(self.events, self._batch)
+            self._tell("events", self._batch)
             self._batch, self._sent = [], monotonic()
 
-    @staticmethod
-    def _tell(signal: Signal, *values: object) -> None:
+    def _tell(self, signal: str, *values: object) -> None:
         try:
-            signal.emit(*values)
+            getattr(self, signal).emit(*values)
         except RuntimeError:  # the application, and with it this QObject, is gone already
             return
