@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from seamlabel import registry
@@ -245,7 +246,8 @@ def demo(args: Namespace) -> int:
     if args.show:
         args.image = str(paths.image)
         return view(args)
-    print(f"\nSee it in napari: seamlabel view {paths.image}")
+    command = "seamlabel" if which("seamlabel") else sys.argv[0]  # in a virtual environment not entered
+    print(f"\nSee it in napari: {command} view {paths.image}")
     return 0
 
 
