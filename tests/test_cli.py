@@ -90,8 +90,22 @@ def test_a_function_gets_its_arguments_and_errors_tell_its_line(image, tmp_path,
     )
     command = ["segment", image, "--function", f"{file}:fn", "--tile", "128", "--quiet", "--overwrite"]
     assert main([*command, "--set", "limit=2000"]) == 0
+    assert main([*command, "--set", 'keywords={"limit": 2000}']) == 0
+    assert main([*command, "--set", "keywords=limit"]) == 2
+    assert "--set keywords" in capsys.readouterr().err
     assert main([*command, "--set", "limit=2000", "--set", "how=odd"]) == 1
     assert "(mine.py, line 3)" in capsys.readouterr().err
+
+
+def test_arguments_in_a_run_file_stay_what_they_are(image, tmp_path):
+    file, saved = tmp_path / "mine.py", tmp_path / "run.json"
+    file.write_text(
+        "from scipy import ndimage\ndef fn(tile, word):\n    assert word == '5'\n"
+        "    return ndimage.label(tile > 2000)[0]\n"
+    )
+    params = {"target": f"{file}:fn", "keywords": {"word": "5"}}
+    saved.write_text(RunSpec(image=image, backend="function", params=params).to_json())
+    assert main(["segment", "--spec", str(saved), "--quiet"]) == 0
 
 
 def test_the_demo_leaves_other_peoples_folders_alone(tmp_path, capsys):

@@ -176,14 +176,17 @@ def _spec(args: Namespace) -> RunSpec:
 def _function_params(params: dict[str, Any]) -> dict[str, Any]:
     """Return parameters in which all that is not the backend's own goes to the function."""
     own = {name: params[name] for name in ("target",) if name in params}
-    given = {
-        **params.get("keywords", {}),
-        **{k: v for k, v in params.items() if k not in ("target", "keywords")},
-    }
-    return {**own, "keywords": {name: _value(text) for name, text in given.items()}}
+    kept = _value(params.get("keywords", {}))
+    if not isinstance(kept, dict):
+        raise SpecError(
+            [Problem("params.keywords", f"{kept!r} is no set of names", "Write --set name=value")]
+        )
+    typed = {k: _value(v) for k, v in params.items() if k not in ("target", "keywords")}
+    return {**own, "keywords": {**kept, **typed}}
 
 
 def _value(text: Any) -> Any:
+    """Return what was typed as a number, truth or structure, if it reads as one."""
     try:
         return json.loads(text) if isinstance(text, str) else text
     except ValueError:

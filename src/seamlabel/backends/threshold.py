@@ -31,6 +31,23 @@ MINIMUM_SIZE = {
 }
 
 
+Value = Annotated[
+    float | None,
+    {"label": "Threshold", "tooltip": "Foreground lies above; auto: Otsu of the whole image"},
+]
+Smoothing = Annotated[
+    float,
+    {
+        "label": "Smoothing",
+        "tooltip": "Gaussian blur before the threshold; 0 for none",
+        "min": 0.0,
+        "max": 100.0,
+        "unit": "voxels",
+    },
+]
+Dark = Annotated[bool, {"label": "Dark objects", "tooltip": "Objects are darker than the background"}]
+
+
 @dataclass(frozen=True)
 class ThresholdParams:
     """Parameters of the threshold backend.
@@ -47,23 +64,9 @@ class ThresholdParams:
         Objects of fewer voxels are removed.
     """
 
-    value: Annotated[
-        float | None,
-        {"label": "Threshold", "tooltip": "Foreground lies above; auto: Otsu of the whole image"},
-    ] = None
-    smoothing: Annotated[
-        float,
-        {
-            "label": "Smoothing",
-            "tooltip": "Gaussian blur before the threshold; 0 for none",
-            "min": 0.0,
-            "max": 100.0,
-            "unit": "voxels",
-        },
-    ] = 1.0
-    dark: Annotated[bool, {"label": "Dark objects", "tooltip": "Objects are darker than the background"}] = (
-        False
-    )
+    value: Value = None
+    smoothing: Smoothing = 1.0
+    dark: Dark = False
     min_size: Annotated[int, MINIMUM_SIZE] = 0
 
     @property

@@ -17,6 +17,9 @@ from skimage.segmentation import watershed
 
 from seamlabel.backends.threshold import (
     MINIMUM_SIZE,
+    Dark,
+    Smoothing,
+    Value,
     connected,
     decide_limit,
     drop_small,
@@ -80,23 +83,9 @@ class WatershedParams:
             "unit": "voxels",
         },
     ] = 30.0
-    value: Annotated[
-        float | None,
-        {"label": "Threshold", "tooltip": "Foreground lies above; auto: Otsu of the whole image"},
-    ] = None
-    smoothing: Annotated[
-        float,
-        {
-            "label": "Smoothing",
-            "tooltip": "Gaussian blur before the threshold; 0 for none",
-            "min": 0.0,
-            "max": 100.0,
-            "unit": "voxels",
-        },
-    ] = 1.0
-    dark: Annotated[bool, {"label": "Dark objects", "tooltip": "Objects are darker than the background"}] = (
-        False
-    )
+    value: Value = None
+    smoothing: Smoothing = 1.0
+    dark: Dark = False
     min_size: Annotated[int, MINIMUM_SIZE] = 0
 
     @property
