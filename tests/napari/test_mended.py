@@ -212,7 +212,7 @@ def test_a_run_whose_worker_qt_has_deleted_is_cancelled_all_the_same(dock, pixel
     from qtpy import sip
 
     dock.add(pixels)
-    use(dock, script, "slow")
+    use(dock, script, "stuck")  # would outlast the wait below, were it not cancelled
     start(dock)
     worker = dock.run.worker
     sip.delete(worker)
