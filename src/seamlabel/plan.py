@@ -24,6 +24,7 @@ from seamlabel.checks import (
     too_large,
 )
 from seamlabel.errors import Problem, SpecError
+from seamlabel.staged import ObjectFilter
 
 if TYPE_CHECKING:
     from seamlabel.axes import Axis, ImageInfo
@@ -91,6 +92,20 @@ class Plan:
     def joined(self) -> tuple[bool, ...]:
         """For every label axis, whether labels are joined along it (space yes, time no)."""
         return tuple(axis.tiled for axis in self.axes)
+
+    def order(self) -> range:
+        """Return the order of the tiles."""
+        return range(len(self.grid))
+
+    @property
+    def linked(self) -> int | None:
+        """Label axis of planes that are segmented one by one and linked; None if there is none."""
+        return None
+
+    @property
+    def keep(self) -> ObjectFilter:
+        """Which whole objects are kept."""
+        return ObjectFilter(self.min_size)
 
     @property
     def level_shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from seamlabel.geometry import Box
+    from seamlabel.staged import StagedTile
 
 Labels = NDArray[Any]
 """Integer array, 0 = background, one positive number per object."""
@@ -109,17 +110,13 @@ class ImageSource(Protocol):
 
 @runtime_checkable
 class LabelStore(Protocol):
-    """Staging: the labels of tiles over their whole read boxes, numbered from 1 in each tile.
+    """Staging: the labels of tiles over their whole read boxes. `write` is all or nothing."""
 
-    Labels ``1..n_core`` are those with voxels in the tile's core, in raster order of their first
-    voxel; higher ones lie in the overlap only. `write` is all or nothing.
-    """
-
-    def write(self, tile: int, labels: Labels) -> None:
+    def write(self, tile: int, staged: StagedTile) -> None:
         """Store the labels of a tile."""
         ...
 
-    def read(self, tile: int) -> Labels | None:
+    def read(self, tile: int) -> StagedTile | None:
         """Return the labels of a tile, or None for one that was never written (empty)."""
         ...
 

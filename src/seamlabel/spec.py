@@ -20,8 +20,8 @@ _FIXES = {
     "tile_shape": "Give voxels per space axis, 1 or more: 1024, (32, 512, 512) or 'auto'",
     "overlap": "Give voxels per space axis, 0 or more: 32, (4, 32, 32), {'y': 32, 'x': 32} or 'auto'",
     "executor": "Use 'auto', 'serial' or 'threads'",
-    "merge": "Use 'iou' or 'touching'",
-    "rule": "Use 'iou' or 'touching'",
+    "merge": "Use 'iou', 'touching' or 'face'",
+    "rule": "Use 'iou', 'touching' or 'face'",
     "iou": "Use a number above 0, at most 1; 0.2 suits most",
     "connectivity": "Use 1 for faces, 2 for edges too, 3 for corners too",
     "name": "Use up to 100 letters, digits, '-', '_' and '.', not starting with '.' or '_'",
@@ -89,19 +89,28 @@ class MergeSpec(_Frozen):
 
     Parameters
     ----------
-    rule : {"iou", "touching"}
+    rule : {"iou", "touching", "face"}
         ``"iou"``: the two tiles' versions of an object overlap enough in the seam.
         ``"touching"``: foreground that touches across a tile border is one object; right for
-        connected-component backends only.
+        connected-component backends only. ``"face"``: the two layers of voxels along a tile border
+        are alike enough; for tiles made without overlap.
     iou : float
         Least intersection over union of two fragments, above 0, at most 1.
     connectivity : int or None
         For ``"touching"``: 1 for faces, 2 for edges too, 3 for corners too; None for all.
+    z_link : float or None
+        For planes: least intersection over union of objects of neighbouring planes that are one.
     """
 
-    rule: Literal["iou", "touching"] = "iou"
+    rule: Literal["iou", "touching", "face"] = "iou"
     iou: Annotated[float, Field(gt=0, le=1)] = 0.2
     connectivity: Positive | None = None
+    z_link: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether the rule compares voxels that both tiles have segmented."""
+        return self.rule not in ("touching", "face")
 
 
 def _merge(value: Any) -> Any:

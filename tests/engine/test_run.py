@@ -208,10 +208,10 @@ def test_provisional_ids_show_the_final_partition(image):
         if isinstance(event, RunStarted):
             store = open_staging(event.run_dir)
         elif isinstance(event, TileDone):
-            tile, labels = plan.grid[event.tile], store.read(event.tile)
+            tile, staged = plan.grid[event.tile], store.read(event.tile)
             ids.add(event.first_id, event.n_labels)
-            if labels is not None:
-                core = labels[tile.core.relative_to(tile.read).slices]
+            if staged is not None:
+                core = staged.labels()[tile.core.relative_to(tile.read).slices]
                 shown[tile.core.slices] = np.where(core > 0, core + event.first_id, 0)
         elif isinstance(event, SeamsMerged):
             ids.join(event.joined)

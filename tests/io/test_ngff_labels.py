@@ -13,7 +13,7 @@ from seamlabel.errors import OutputError
 from seamlabel.geometry import Box
 from seamlabel.io.ngff.labels import open_sink
 from seamlabel.io.ngff.model import open_image
-from seamlabel.io.sources import image_info
+from seamlabel.io.sources import image_info, open_labels
 
 VERSIONS = ["0.4", "0.5"]
 
@@ -215,3 +215,22 @@ def test_a_disk_that_fails_is_told_by_name_and_remedy(bench):
     with pytest.raises(OutputError, match="cells") as caught:
         sink.write(0, Box((0, 0), (16, 16)), np.ones((16, 16), "uint32"))
     assert "disk space" in caught.value.hint
+    with pytest.raises(OutputError, match=r"read back from .*cells"):
+        sink.read(0, Box((0, 0), (16, 16)))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("dtype", ["uint32", "uint64"])
+def test_zarr_reads_every_level_of_sparse_labels_as_they_were_written(bench, version, dtype):
+    sink = open_sink(bench.plan(bench.image("zyx", version)))
+    chunks = tuple(tuple(min(8, n) for n in shape) for shape in sink.shapes)
+    sink.begin(dtype, chunks)
+    wanted = []
+    for level, shape in enumerate(sink.shapes):
+        labels = np.zeros(shape, dtype)
+        labels[1, 10:, 3:20] = 2**32 - 1 - level
+        sink.write(level, Box.whole(shape), labels)
+        wanted.append(labels)
+    sink.commit()
+    found = [np.asarray(level) for level in open_labels(sink.path)]
+    assert all(a.dtype == dtype and np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))

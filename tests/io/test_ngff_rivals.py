@@ -214,7 +214,7 @@ def test_a_full_disk_while_writing_is_told_with_its_remedy(bench, monkeypatch):
     sink = open_sink(bench.plan(bench.image()))
     sink.begin("uint32", ((16, 16), (16, 16)))
     with monkeypatch.context() as patched:
-        patched.setattr(zarr.Array, "__setitem__", full(None, 0))
+        patched.setattr(Path, "write_bytes", full(None, 0))
         with pytest.raises(OutputError, match="No space") as caught:
             sink.write(0, Box((0, 0), (16, 16)), np.ones((16, 16), "uint32"))
     assert "Free some space" in caught.value.hint

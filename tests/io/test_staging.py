@@ -1,4 +1,4 @@
-"""Staging: what is written is read back, from many threads, also by others, and stays zarr."""
+"""Staging: what is written is read back, from many threads, also by others; damage is noticed."""
 
 from __future__ import annotations
 
@@ -6,55 +6,91 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import zarr
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seamlabel.errors import OutputError
 from seamlabel.io import staging
-from seamlabel.io.staging import create_staging, open_staging
+from seamlabel.io.staging import create_staging, open_staging, pack, unpack
+from seamlabel.staged import StagedTile
 
 
-def tile(number, shape=(6, 7)):
+def labels(number, shape=(6, 7)):
     return np.random.default_rng(number).integers(0, 9, shape).astype(np.int32)
 
 
+def tile(number, shape=(6, 7)):
+    values = labels(number, shape).ravel()
+    areas = np.bincount(values, minlength=10)[1:]
+    return StagedTile(shape, values, np.ones(values.size, int), 5, areas, np.arange(9, dtype=np.uint8))
+
+
+def same(staged, number, shape=(6, 7)):
+    expected = tile(number, shape)
+    return (
+        np.array_equal(staged.labels(), labels(number, shape))
+        and np.array_equal(staged.areas, expected.areas)
+        and np.array_equal(staged.flags, expected.flags)
+        and staged.n_core == expected.n_core
+    )
+
+
 def test_tiles_are_read_back_by_this_store_and_others(tmp_path):
-    store = create_staging(tmp_path, 12, (6, 7))
+    store = create_staging(tmp_path, (6, 7))
     for number in range(10):
         store.write(number, tile(number))
     other = open_staging(tmp_path)
     for number in range(10):
-        assert np.array_equal(store.read(number), tile(number))
-        assert np.array_equal(other.read(number), tile(number))
+        assert same(store.read(number), number)
+        assert same(other.read(number), number)
     assert store.read(11) is None
 
 
-def test_staging_is_a_zarr_array(tmp_path):
-    store = create_staging(tmp_path, 3, (6, 7))
-    store.write(1, tile(1))
-    (folder,) = tmp_path.glob("staging-*.zarr")
-    array = zarr.open_array(folder, mode="r")
-    assert np.array_equal(array[1], tile(1))
-    assert not array[0].any()
+@given(
+    lengths=st.lists(st.sampled_from([1, 2, 255, 256, 70_000]), max_size=5),
+    top=st.sampled_from([1, 255, 256, 65_535, 65_536, 2**31 - 1]),
+    area=st.sampled_from([1, 2**16, 2**33]),
+)
+def test_numbers_of_every_size_are_kept(lengths, top, area):
+    values = np.array([top] * len(lengths), np.int64)
+    shape = (1, int(sum(lengths)))
+    table = np.array([area], np.int64), np.array([3], np.uint8)
+    given = StagedTile(shape, values, np.array(lengths, np.int64), 1, *table)
+    back = unpack(pack(given), shape)
+    assert back.values.tolist() == values.tolist()
+    assert back.lengths.tolist() == lengths
+    assert (back.areas.tolist(), back.flags.tolist(), back.n_core) == ([area], [3], 1)
 
 
 def test_tiles_beyond_the_memory_kept_come_from_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(staging, "CACHE_BYTES", 200)
-    store = create_staging(tmp_path, 50, (20, 20))
+    store = create_staging(tmp_path, (20, 20))
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: store.write(n, tile(n, (20, 20))), range(50)))
         read = list(pool.map(store.read, range(50)))
-    assert all(np.array_equal(labels, tile(n, (20, 20))) for n, labels in enumerate(read))
+    assert all(same(staged, n, (20, 20)) for n, staged in enumerate(read))
     assert store._held <= 200 or len(store._recent) == 1
 
 
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-3], lambda b: b[:10], lambda b: b"", lambda b: b"x" + b[1:]]
+)
+def test_a_damaged_tile_is_named(tmp_path, damage):
+    create_staging(tmp_path, (6, 7)).write(4, tile(4))
+    (file,) = tmp_path.glob("staging-*/4.tile")
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(OutputError, match="tile 4"):
+        open_staging(tmp_path).read(4)
+
+
 def test_a_late_tile_of_an_older_run_does_not_reach_the_next(tmp_path):
-    old = create_staging(tmp_path / "run", 4, (6, 7))
+    old = create_staging(tmp_path / "run", (6, 7))
     for part in (tmp_path / "run").iterdir():
         for file in part.iterdir():
             file.unlink()
         part.rmdir()
-    new = create_staging(tmp_path / "run", 4, (6, 7))
+    new = create_staging(tmp_path / "run", (6, 7))
     new.write(1, tile(1))
     with pytest.raises(OutputError, match="cannot stage tile 1"):
         old.write(1, tile(2))
-    assert np.array_equal(open_staging(tmp_path / "run").read(1), tile(1))
+    assert same(open_staging(tmp_path / "run").read(1), 1)

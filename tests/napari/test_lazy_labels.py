@@ -12,6 +12,7 @@ from seamlabel.geometry import TileGrid
 from seamlabel.io.staging import create_staging
 from seamlabel.kernels.pyramid import sample_index
 from seamlabel.napari.lazy_labels import LabelStream, display_levels, display_shapes, lazy, with_axis
+from seamlabel.staged import StagedTile
 
 
 def test_a_lazy_array_reads_only_what_is_left_of_it():
@@ -79,10 +80,16 @@ GRID = TileGrid((90, 70), (32, 25), (6, 5))
 SHAPES = [(180, 140), (90, 70), (45, 35), (23, 18)]
 
 
+def staged(labels, n):
+    flat = labels.ravel()
+    table = np.ones(n, np.int64), np.zeros(n, np.uint8)
+    return StagedTile(labels.shape, flat, np.ones(flat.size, np.int64), n, *table)
+
+
 def _run(folder, stream, seed=0, arrived=None):
     """Feed a stream with random tiles and joins; return full-resolution ids computed by brute force."""
     rng = np.random.default_rng(seed)
-    store = create_staging(folder, len(GRID), GRID.read_shape)
+    store = create_staging(folder, GRID.read_shape)
     stream.accept(RunStarted(0, len(GRID), str(folder)))
     truth = np.zeros(GRID.shape, np.int64)
     first, parent = 0, {}
@@ -91,7 +98,7 @@ def _run(folder, stream, seed=0, arrived=None):
         labels = rng.integers(0, n + 1, GRID.read_shape).astype(np.int32)
         place = GRID[tile]
         if n:
-            store.write(tile, labels)
+            store.write(tile, staged(labels, n))
             core = labels[place.core.relative_to(place.read).slices]
             truth[place.core.slices] = np.where(core > 0, core + first, 0)
         stream.accept(TileDone(done + 1, len(GRID), tile, n, first, 0.1))
@@ -137,11 +144,11 @@ def test_the_span_of_a_tile_is_where_its_core_shows(tmp_path):
 def test_reading_while_tiles_come_in_gives_known_ids_only(tmp_path):
     grid = TileGrid((640, 640), (16, 16), (2, 2))
     stream = LabelStream(grid, [grid.shape])
-    store = create_staging(tmp_path / "run", len(grid), grid.read_shape)
+    store = create_staging(tmp_path / "run", grid.read_shape)
     stream.accept(RunStarted(0, len(grid), str(tmp_path / "run")))
     labels = np.arange(1, np.prod(grid.read_shape) + 1, dtype=np.int32).reshape(grid.read_shape)
     for tile in range(len(grid)):
-        store.write(tile, labels)
+        store.write(tile, staged(labels, labels.size))
 
     def feed():
         for tile in range(len(grid)):

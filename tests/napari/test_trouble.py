@@ -67,7 +67,7 @@ def test_closing_the_viewer_ends_the_run_in_its_thread(make_dock, qtbot, image_p
     assert worker.running
     viewer.close()
     qtbot.waitUntil(lambda: not worker.running, timeout=4000)
-    staged = list(Path(image_path + ".seamlabel").rglob("staging*.zarr/*"))
+    staged = list(Path(image_path + ".seamlabel").rglob("staging-*/*.tile"))
     assert function == "stuck" or len(staged) >= control.progress.states["done"] > 0
     assert image_info(image_path).labels == ()
     del dock, control, viewer

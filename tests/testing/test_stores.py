@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from seamlabel.geometry import Box
 from seamlabel.protocols import LabelStore
+from seamlabel.staged import StagedTile
 from seamlabel.testing.stores import MemorySink, MemoryStore
 
 
@@ -18,21 +21,25 @@ def ones(box):
     return np.ones(box.shape, np.uint32)
 
 
+def staged(values, shape=(2, 3), n=1):
+    values = np.array(values)
+    lengths = np.full(values.size, np.prod(shape) // values.size)
+    return StagedTile(shape, values, lengths, n, np.ones(n, np.int64), np.zeros(n, np.uint8))
+
+
 def test_the_store_gives_back_what_was_written_and_none_for_the_rest():
     store = MemoryStore()
-    labels = np.arange(6).reshape(2, 3)
-    store.write(3, labels)
-    labels[:] = 0
-    assert np.array_equal(store.read(3), np.arange(6).reshape(2, 3))
+    store.write(3, staged([0, 1]))
+    assert np.array_equal(store.read(3).labels(), [[0, 0, 0], [1, 1, 1]])
     assert store.read(0) is None
     assert isinstance(store, LabelStore)
 
 
-def test_the_store_refuses_what_is_not_labels():
-    with pytest.raises(AssertionError, match="float"):
-        MemoryStore().write(0, np.zeros(3))
-    with pytest.raises(AssertionError, match="negative"):
-        MemoryStore().write(0, np.array([-1]))
+def test_the_store_refuses_what_is_no_tile():
+    with pytest.raises(AssertionError, match="do not fill"):
+        MemoryStore().write(0, replace(staged([0, 1]), shape=(2, 4)))
+    with pytest.raises(AssertionError, match="label 2 of 1"):
+        MemoryStore().write(0, staged([0, 2]))
 
 
 def test_the_sink_holds_what_was_written_until_it_is_committed():

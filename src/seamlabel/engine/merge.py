@@ -6,31 +6,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seamlabel.engine.paint import final_labels
+from seamlabel.engine.compose import Composer
+from seamlabel.engine.front import Front
+from seamlabel.engine.gather import Gathered, MemoryRecords
 from seamlabel.engine.seams import SeamFinder
 from seamlabel.engine.segment import check_labels
 from seamlabel.errors import Problem, SpecError, TileError
 from seamlabel.geometry import Box
-from seamlabel.kernels.merge import FinalIds, UnionFind, too_small
+from seamlabel.kernels.solve import solve
 from seamlabel.spec import MergeSpec
+from seamlabel.staged import ObjectFilter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.geometry import Tile, TileGrid
-    from seamlabel.protocols import Labels
+    from seamlabel.staged import StagedTile
 
 
 class _Tiles:
     """A `LabelStore` in memory."""
 
     def __init__(self) -> None:
-        self._labels: dict[int, Labels] = {}
+        self._labels: dict[int, StagedTile] = {}
 
-    def write(self, tile: int, labels: Labels) -> None:
-        self._labels[tile] = labels
+    def write(self, tile: int, staged: StagedTile) -> None:
+        self._labels[tile] = staged
 
-    def read(self, tile: int) -> Labels | None:
+    def read(self, tile: int) -> StagedTile | None:
         return self._labels.get(tile)
 
 
@@ -80,31 +83,25 @@ def merge_labels(
     TileError
         If a tile's labels are missing, have the wrong shape or type, or are negative.
     """
-    rule = MergeSpec(rule=merge) if isinstance(merge, str) else merge  # type: ignore[arg-type]
-    seams = SeamFinder(grid, joined or (True,) * grid.ndim, rule, radius)
+    spec = MergeSpec(rule=merge) if isinstance(merge, str) else merge  # type: ignore[arg-type]
+    seams = SeamFinder(grid, joined or (True,) * grid.ndim, spec, radius)
     _check(seams)
-    store, unions = _Tiles(), UnionFind()
-    n_core, n_all = np.zeros(len(grid), np.int64), np.zeros(len(grid), np.int64)
-    areas: dict[int, NDArray[np.int64]] = {}
+    store, keep = _Tiles(), ObjectFilter(min_size)
+    front, gathered = Front(seams, store, keep), Gathered(grid, spec, MemoryRecords(), MemoryRecords())
     for tile in grid:
         given = _given(labels, tile)
-        if given is None:
-            continue
-        local = seams.number(tile, given)
-        store.write(tile.number, local.labels)
-        n_core[tile.number], n_all[tile.number] = local.n_core, local.n_all
-        areas[tile.number] = local.areas
-        before = [n for n in grid.neighbours(tile.number) if n < tile.number]
-        counts = {n: int(n_core[n]) for n in (tile.number, *before)}
-        for one, other in seams.keys(store, counts, tile.number, before).tolist():
-            unions.union(one, other)
-    members = unions.members()
-    removed = too_small(areas, members, min_size) if min_size > 1 else None
-    ids = FinalIds(n_core, members, removed, sequential)
+        found, local = seams.describe(tile, given) if given is not None else (None, None)
+        if local is not None:
+            store.write(tile.number, local.staged)
+        gathered.take(front.arrive(tile.number, found, local))
+    solution, _ = solve(gathered.problem(keep))
+    composer = Composer(grid, store, solution)
     if out is None:
-        return final_labels(grid, store, ids, n_all, Box.whole(grid.shape))
+        whole = composer.labels(Box.whole(grid.shape))
+        return np.zeros(grid.shape, solution.dtype) if whole is None else whole
     for tile in grid:
-        out[tile.core.slices] = final_labels(grid, store, ids, n_all, tile.core)
+        part = composer.labels(tile.core)
+        out[tile.core.slices] = 0 if part is None else part
     return out
 
 

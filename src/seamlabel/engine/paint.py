@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from seamlabel.geometry import Box
 from seamlabel.kernels.pyramid import level_factor, sample, sample_index
 
@@ -21,10 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from seamlabel.geometry import TileGrid
-    from seamlabel.kernels.merge import FinalIds
-    from seamlabel.plan import Plan
-    from seamlabel.protocols import LabelSink, LabelStore
+    from seamlabel.engine.compose import Composer
+    from seamlabel.protocols import LabelSink
 
 CHUNKS = {1: (1 << 16,), 2: (512, 512), 3: (64, 128, 128)}
 BLOCKS = {1: (1 << 20,), 2: (2048, 2048), 3: (128, 256, 256)}
@@ -130,27 +126,18 @@ class PaintJob:
 
     Parameters
     ----------
-    plan : Plan
-        What to do.
-    store : LabelStore
-        Staging.
+    composer : Composer
+        Makes the labels of the finest level.
     sink : LabelSink
         Where labels go.
-    ids : FinalIds
-        Final ids of all labels.
-    n_all : ndarray of int64, shape (n_tiles,)
-        Labels staged per tile.
     layout : PaintLayout
         Blocks.
     stop : threading.Event
         Set when the run is being closed: nothing more is written.
     """
 
-    plan: Plan
-    store: LabelStore
+    composer: Composer
     sink: LabelSink
-    ids: FinalIds
-    n_all: NDArray[np.int64]
     layout: PaintLayout
     stop: threading.Event
 
@@ -163,15 +150,14 @@ class PaintJob:
         boxes = {k: self.layout.box(k, index) for k in levels}
         boxes = {k: box for k, box in boxes.items() if box.size}
         first = levels[0] == 0
-        source = self.plan.grid.shape if first else self.layout.shapes[levels[0] - 1]
+        source = self.composer.grid.shape if first else self.layout.shapes[levels[0] - 1]
         picks = {k: self._indices(source, k, box) for k, box in boxes.items()}
         start = tuple(min(int(p[a][0]) for p in picks.values()) for a in range(len(source)))
         stop = tuple(max(int(p[a][-1]) + 1 for p in picks.values()) for a in range(len(source)))
         box = Box(start, stop)
-        if first:
-            labels = final_labels(self.plan.grid, self.store, self.ids, self.n_all, box)
-        else:
-            labels = self.sink.read(levels[0] - 1, box)
+        labels = self.composer.labels(box) if first else self.sink.read(levels[0] - 1, box)
+        if labels is None:
+            return
         for k, pick in picks.items():
             if not self.stop.is_set():
                 moved = tuple(i - a for i, a in zip(pick, start, strict=True))
@@ -182,33 +168,3 @@ class PaintJob:
         return tuple(
             sample_index(n, m, a, b) for n, m, a, b in zip(source, shape, box.start, box.stop, strict=True)
         )
-
-
-def final_labels(
-    grid: TileGrid, store: LabelStore, ids: FinalIds, n_all: NDArray[np.int64], box: Box
-) -> NDArray[Any]:
-    """Return the final labels of a box of the level that was segmented.
-
-    Parameters
-    ----------
-    grid : TileGrid
-        The tiles.
-    store : LabelStore
-        Their labels.
-    ids : FinalIds
-        Final ids of all labels.
-    n_all : ndarray of int64, shape (n_tiles,)
-        Labels staged per tile.
-    box : Box
-        Inside the grid's shape.
-    """
-    out = np.zeros(box.shape, ids.dtype)
-    for number in grid.touching(box):
-        staged = store.read(number)
-        if staged is None:
-            continue
-        tile = grid[number]
-        part = tile.core.intersect(box)
-        table = ids.table(number, int(n_all[number]))
-        out[part.relative_to(box).slices] = table[staged[part.relative_to(tile.read).slices]]
-    return out

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seamlabel.engine.compose import Composer
 from seamlabel.engine.executors import HEARTBEAT_SECONDS, SerialExecutor, TaskQueue, make_executor
+from seamlabel.engine.gather import Gathered
 from seamlabel.engine.paint import PaintJob, paint_layout
 from seamlabel.engine.segment import NoStore, TileJob, TileRecord, describe_failure
 from seamlabel.errors import OutputError, SeamlabelError, TileError
@@ -32,16 +34,18 @@ from seamlabel.events import (
 )
 from seamlabel.io.journal import RunDirectory
 from seamlabel.io.ngff.labels import open_sink
+from seamlabel.io.records import RecordFile
 from seamlabel.io.sources import open_source
 from seamlabel.io.staging import create_staging, temporary_folder
-from seamlabel.kernels.merge import LABEL_BITS, FinalIds, UnionFind, too_small
+from seamlabel.kernels.local import node_dtype
+from seamlabel.kernels.seams import ROW
+from seamlabel.kernels.solve import solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from concurrent.futures import Executor, Future
 
-    from numpy.typing import NDArray
-
+    from seamlabel.kernels.solution import Solution
     from seamlabel.plan import Plan
     from seamlabel.protocols import ImageSource, LabelSink, LabelStore, Segmenter
 
@@ -103,7 +107,7 @@ def run(
     pool, coordinator = None, None
     try:
         pool = make_executor(plan.executor, plan.workers, executor)
-        job.store = create_staging(folder.path, len(plan.grid), plan.grid.read_shape)
+        job.use(create_staging(folder.path, plan.grid.read_shape))
         limit = 1 if isinstance(pool, SerialExecutor) else 2 * plan.workers
         coordinator = _Run(job, sink, folder, TaskQueue(pool, limit))
         yield from coordinator.events()
@@ -126,13 +130,10 @@ class _Run:
         self.store: LabelStore = job.store
         self.total = len(self.plan.grid)
         self.done = 0
-        self.n_core = np.zeros(self.total, np.int64)
-        self.n_all = np.zeros(self.total, np.int64)
-        self.first_id = np.full(self.total, -1, np.int64)  # -1: not staged yet
-        self.next_id = 0
-        self.areas: dict[int, NDArray[np.int64]] = {}
-        self.seams = job.seams
-        self.unions = UnionFind()
+        nodes = RecordFile(folder.path / "nodes.bin", node_dtype(self.plan.grid.ndim))
+        rows = RecordFile(folder.path / "rows.bin", ROW)
+        self.records = nodes, rows
+        self.gathered = Gathered(self.plan.grid, self.plan.spec.merge, nodes, rows)
         self.failed: dict[int, str] = {}
         self.attempts: dict[int, int] = {}
         self.cause: BaseException | None = None
@@ -146,18 +147,20 @@ class _Run:
         if self.failed:
             yield self._finished(0, "")
             return
-        ids = yield from self._merge()
-        yield from self._paint(ids)
-        yield self._finished(ids.n_objects, self.sink.path)
+        solution = yield from self._merge()
+        yield from self._paint(solution)
+        yield self._finished(solution.n_objects, self.sink.path)
 
     def worth_keeping(self, asked: bool) -> bool:
         """Return whether the run directory holds what somebody may want."""
-        return bool((self.first_id >= 0).any()) and (asked or not self.committed)
+        return self.gathered.any_here and (asked or not self.committed)
 
     def close(self) -> None:
         """Let go of all work under way; take back labels that were not committed."""
         self.job.stop.set()
         self.queue.settle(SETTLE_SECONDS)
+        for records in self.records:
+            records.close()
         if self.painting and not self.committed:
             self.sink.abort()
 
@@ -166,7 +169,7 @@ class _Run:
             done=self.total - len(self.failed),
             total=self.total,
             n_objects=n_objects,
-            n_joined=self.unions.n_joined,
+            n_joined=self.gathered.n_joined,
             path=path,
             failed=dict(self.failed),
             seconds=time.perf_counter() - self.started,
@@ -190,53 +193,34 @@ class _Run:
         return tuple(number for kind, number in self.queue.running() if kind == "tile")
 
     def _segment(self) -> Iterator[Event | None]:
-        tasks = ((("tile", n), self.job.segment, (n,)) for n in range(self.total))
+        tasks = ((("tile", n), self.job.segment, (n,)) for n in self.plan.order())
         for ended in self.queue.drain(tasks):
             if ended is None:
                 yield None
                 continue
-            (kind, number), future = ended
-            yield self._tile_ended(number, future) if kind == "tile" else self._seams_ended(number, future)
+            (_, number), future = ended
+            yield from self._tile_ended(number, future)
             if not self.done and len(self.failed) >= min(HOPELESS, self.total):
                 self._give_up()
 
-    def _tile_ended(self, number: int, future: Future[TileRecord]) -> Event | None:
+    def _tile_ended(self, number: int, future: Future[TileRecord]) -> Iterator[Event | None]:
         error = future.exception()
         if isinstance(error, OutputError) or not isinstance(error, Exception | SystemExit | None):
             raise error  # a full disk, Ctrl-C: nothing that another try or another tile would mend
         if error is not None:
-            return self._tile_failed(number, error)
+            yield self._tile_failed(number, error)
+            return
         record = future.result()
         self.done += 1
-        self.n_core[number], self.n_all[number] = record.n_core, record.n_all
-        self.first_id[number] = self.next_id
-        self.next_id += record.n_core
-        if record.areas is not None:
-            self.areas[number] = record.areas
-        self.folder.record(tile=number, n_core=record.n_core, n_all=record.n_all, seconds=record.seconds)
+        arrival = record.arrival
+        first = self.gathered.take(arrival)
+        self.folder.record(tile=number, n_core=arrival.n_core, seconds=record.seconds)
         if record.skipped:
-            return TileSkipped(self.done, self.total, number, record.skipped)
-        if record.n_core:
-            self._ask_for_seams(number)
-        first = int(self.first_id[number])
-        return TileDone(self.done, self.total, number, record.n_core, first, record.seconds)
-
-    def _ask_for_seams(self, number: int) -> None:
-        """Compare a finished tile with those neighbours that finished before it."""
-        others = [n for n in self.plan.grid.neighbours(number) if self.first_id[n] >= 0 and self.n_core[n]]
-        if others:
-            counts = {n: int(self.n_core[n]) for n in (number, *others)}
-            self.queue.add(("seams", number), self.seams.keys, self.store, counts, number, others)
-
-    def _seams_ended(self, number: int, future: Future[NDArray[np.int64]]) -> Event | None:
-        joined = []
-        for one, other in future.result().tolist():
-            if union := self.unions.union(one, other):
-                joined.append((self._provisional(union[0]), self._provisional(union[1])))
-        return SeamsMerged(self.done, self.total, number, tuple(joined)) if joined else None
-
-    def _provisional(self, key: int) -> int:
-        return int(self.first_id[key >> LABEL_BITS]) + (key & ((1 << LABEL_BITS) - 1))
+            yield TileSkipped(self.done, self.total, number, record.skipped)
+        else:
+            yield TileDone(self.done, self.total, number, arrival.n_core, first, record.seconds)
+        if joined := self.gathered.joins(arrival):
+            yield SeamsMerged(self.done, self.total, number, joined)
 
     def _tile_failed(self, number: int, error: BaseException) -> Event | None:
         """Try again, or record the failure."""
@@ -259,22 +243,19 @@ class _Run:
         )
         raise TileError(number, reason, f"{tried}; nothing was written") from self.cause
 
-    def _merge(self) -> Generator[Event, None, FinalIds]:
+    def _merge(self) -> Generator[Event, None, Solution]:
         start = time.perf_counter()
         yield StageStarted(0, 1, "merge")
-        members = self.unions.members()
-        removed = None
-        if self.plan.min_size > 1:
-            removed = too_small(self.areas, members, self.plan.min_size)
-        ids = FinalIds(self.n_core, members, removed, self.plan.spec.sequential)
+        solution, _ = solve(self.gathered.problem(self.plan.keep))
         yield StageFinished(1, 1, "merge", time.perf_counter() - start)
-        return ids
+        return solution
 
-    def _paint(self, ids: FinalIds) -> Iterator[Event]:
+    def _paint(self, solution: Solution) -> Iterator[Event]:
         layout = paint_layout(self.sink.shapes, self.plan.joined)
         self.painting = True
-        self.sink.begin(ids.dtype, layout.chunks)
-        job = PaintJob(self.plan, self.store, self.sink, ids, self.n_all, layout, self.job.stop)
+        self.sink.begin(solution.dtype, layout.chunks)
+        composer = Composer(self.plan.grid, self.store, solution)
+        job = PaintJob(composer, self.sink, layout, self.job.stop)
         passes = layout.passes()
         self.done = 0
         total = sum(int(np.prod(layout.counts(levels[0]))) for levels in passes)

@@ -1,4 +1,4 @@
-"""One seam task: a finished tile against its finished neighbours. Runs in workers."""
+"""Which voxels of a tile its neighbours judge, and the comparison of two tiles. Runs in workers."""
 
 from __future__ import annotations
 
@@ -9,26 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel.geometry import Box
-from seamlabel.kernels.merge import LABEL_BITS
+from seamlabel.kernels.local import LocalTile, View, describe
 from seamlabel.kernels.pieces import cut_to
-from seamlabel.kernels.relabel import number_locally
-from seamlabel.kernels.seams import IouRule, border_steps, overlap_pairs, touching_pairs
+from seamlabel.kernels.relabel import renaming, run_starts
+from seamlabel.kernels.seams import border_steps, link_rows, overlap_rows, touching_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from numpy.typing import NDArray
 
     from seamlabel.geometry import Tile, TileGrid
-    from seamlabel.kernels.relabel import LocalLabels
     from seamlabel.plan import Plan
-    from seamlabel.protocols import Labels, LabelStore
     from seamlabel.spec import MergeSpec
 
 
 @dataclass(frozen=True)
 class SeamFinder:
-    """Finds which labels of neighbouring tiles are one object.
+    """Knows what to compare where tiles meet, and compares it.
 
     Parameters
     ----------
@@ -40,81 +36,28 @@ class SeamFinder:
         How objects are judged.
     radius : int or None
         Voxels beyond which a cut changes no label, where the backend knows.
+    linked : int or None
+        Axis of planes that are segmented one by one and linked.
     """
 
     grid: TileGrid
     joined: tuple[bool, ...]
     merge: MergeSpec
     radius: int | None = None
+    linked: int | None = None
 
     @classmethod
     def of(cls, plan: Plan) -> SeamFinder:
         """Return the finder that a plan asks for."""
         radius = getattr(plan.params, "radius", None)
-        return cls(plan.grid, plan.joined, plan.spec.merge, None if radius is None else ceil(radius))
-
-    def keys(
-        self, store: LabelStore, n_core: Mapping[int, int], number: int, others: Sequence[int]
-    ) -> NDArray[np.int64]:
-        """Return which labels of tile `number` and of its neighbours are one object.
-
-        Parameters
-        ----------
-        store : LabelStore
-            Staging, which holds all these tiles.
-        n_core : mapping
-            Labels with core voxels, for each of these tiles.
-        number : int
-            The tile.
-        others : sequence of int
-            Its neighbours.
-
-        Returns
-        -------
-        ndarray of int64, shape (n, 2)
-            Pairs of keys ``tile << 32 | label``. Only labels with core voxels of their tile: no
-            other is ever painted, and an object that crosses a border has core voxels on both sides.
-        """
-        found = [np.zeros((0, 2), np.int64)]
-        one, mine = self.grid[number], store.read(number)
-        for other in others:
-            two = self.grid[other]
-            theirs = store.read(other) if self._meet(one, two) else None
-            if mine is None or theirs is None:
-                continue
-            pairs = self._pairs(one, two, mine, theirs)
-            owned = (pairs[:, 0] <= n_core[number]) & (pairs[:, 1] <= n_core[other])
-            base = np.array([number, other], np.int64) << LABEL_BITS
-            found.append(pairs[owned] + base)
-        return np.concatenate(found)
-
-    def _meet(self, one: Tile, two: Tile) -> bool:
-        """Return whether labels are joined along all axes on which the tiles differ."""
-        return all(j or a == b for a, b, j in zip(one.index, two.index, self.joined, strict=True))
-
-    def _pairs(self, one: Tile, two: Tile, mine: Labels, theirs: Labels) -> NDArray[np.int64]:
-        if self.merge.rule == "touching":
-            difference = tuple(b - a for a, b in zip(one.index, two.index, strict=True))
-            return touching_pairs(
-                mine[one.core.relative_to(one.read).slices],
-                theirs[two.core.relative_to(two.read).slices],
-                one.core,
-                two.core,
-                border_steps(difference, self.joined, self.merge.connectivity),
-            )
-        box = self.box(one, two)
-        if not box.size:
-            return np.zeros((0, 2), np.int64)
-        shape = tuple(n for n, joined in zip(box.shape, self.joined, strict=True) if joined)
-        return overlap_pairs(
-            mine[box.relative_to(one.read).slices].reshape(shape),
-            theirs[box.relative_to(two.read).slices].reshape(shape),
-            IouRule(self.merge.iou),
+        return cls(
+            plan.grid, plan.joined, plan.spec.merge, None if radius is None else ceil(radius), plan.linked
         )
 
-    def box(self, one: Tile, two: Tile) -> Box:
-        """Return the voxels in which two tiles' labels are compared: what both can be trusted with."""
-        return self.trusted(one).intersect(self.trusted(two))
+    @property
+    def overlapping(self) -> bool:
+        """Whether the voxels that two tiles have both segmented are compared."""
+        return self.merge.overlapping
 
     def trusted(self, tile: Tile) -> Box:
         """Return where a tile's labels are those of the whole image, up to their names.
@@ -125,15 +68,15 @@ class SeamFinder:
         """
         axes = zip(self.grid.overlap, self.grid.counts, self.joined, strict=True)
         cut = [overlap for overlap, count, joined in axes if joined and count > 1]
-        if self.radius is None or not cut or min(cut) <= self.radius:
+        if not self.radius or not cut or min(cut) <= self.radius:
             return tile.read
         reach = tuple(self.radius if joined else 0 for joined in self.joined)
         start = (a + r if a else a for a, r in zip(tile.read.start, reach, strict=True))
         ends = zip(tile.read.stop, reach, self.grid.shape, strict=True)
         return Box(tuple(start), tuple(b - r if b < n else b for b, r, n in ends))
 
-    def number(self, tile: Tile, labels: NDArray[Any]) -> LocalLabels:
-        """Return a tile's labels as they are staged: what can be trusted, numbered from 1.
+    def describe(self, tile: Tile, labels: NDArray[Any]) -> tuple[NDArray[Any], LocalTile]:
+        """Return a tile's labels, cut to what can be trusted, and their description.
 
         Parameters
         ----------
@@ -142,13 +85,122 @@ class SeamFinder:
         labels : ndarray of integers, not negative
             Labels over its read box, numbered in any way.
         """
-        core = tile.core.relative_to(tile.read).slices
-        local = number_locally(labels, core)
         trusted = self.trusted(tile)
-        if trusted == tile.read or not local.n_core:
-            return local
-        part = trusted.relative_to(tile.read)
-        space = [axis for axis, joined in enumerate(self.joined) if joined]
-        flat = local.labels.reshape([labels.shape[axis] for axis in space])
-        kept = cut_to(flat, tuple(part.slices[axis] for axis in space))
-        return number_locally(kept.reshape(labels.shape), core)
+        if trusted != tile.read:
+            part = trusted.relative_to(tile.read)
+            space = [axis for axis, joined in enumerate(self.joined) if joined]
+            flat = _compact(labels).reshape([labels.shape[axis] for axis in space])
+            labels = cut_to(flat, tuple(part.slices[axis] for axis in space)).reshape(labels.shape)
+        return labels, describe(labels, self.view(tile, trusted))
+
+    def view(self, tile: Tile, trusted: Box) -> View:
+        """Return the tile's boxes as the kernels want them."""
+        ends = list(zip(tile.read.start, tile.read.stop, self.grid.shape, self.joined, strict=True))
+        return View(
+            tile=tile.number,
+            origin=tile.read.start,
+            core=tile.core.relative_to(tile.read).slices,
+            trusted=trusted.relative_to(tile.read).slices,
+            alone=self._alone(tile).relative_to(tile.read).slices,
+            cut=tuple((a > 0 and joined, b < n and joined) for a, b, n, joined in ends),
+            border=tuple((a == 0 and joined, b == n and joined) for a, b, n, joined in ends),
+            overlap=self.grid.overlap,
+        )
+
+    def _alone(self, tile: Tile) -> Box:
+        """Return the part of the core that no neighbour looks at."""
+        start, stop = list(tile.core.start), list(tile.core.stop)
+        for axis, joined in enumerate(self.joined):
+            for side in (-1, 1):
+                near = self._beside(tile, axis, side) if joined or axis == self.linked else None
+                if near is None:
+                    continue
+                part = self.part(tile, near)
+                if side < 0:
+                    start[axis] = max(start[axis], part.stop[axis])
+                else:
+                    stop[axis] = min(stop[axis], part.start[axis])
+        return Box(tuple(start), tuple(map(max, start, stop)))
+
+    def _beside(self, tile: Tile, axis: int, side: int) -> Tile | None:
+        index = list(tile.index)
+        index[axis] += side
+        if not 0 <= index[axis] < self.grid.counts[axis]:
+            return None
+        return self.grid[self.grid.number(tuple(index))]
+
+    def others(self, tile: Tile) -> list[int]:
+        """Return the neighbours that this tile is compared with."""
+        return [n for n in self.grid.neighbours(tile.number) if self._meet(tile, self.grid[n])]
+
+    def _meet(self, one: Tile, two: Tile) -> bool:
+        """Return whether labels are joined or linked along the axes on which the tiles differ."""
+        differs = [axis for axis, (a, b) in enumerate(zip(one.index, two.index, strict=True)) if a != b]
+        if differs == [self.linked]:
+            return True
+        return all(self.joined[axis] for axis in differs) and (len(differs) == 1 or self.merge.rule != "face")
+
+    def _links(self, one: Tile, two: Tile) -> bool:
+        return self.linked is not None and one.index[self.linked] != two.index[self.linked]
+
+    def same_voxels(self, one: Tile, two: Tile) -> bool:
+        """Return whether the parts of two tiles that are compared are the same voxels of the image."""
+        return self.overlapping and not self._links(one, two)
+
+    def part(self, tile: Tile, other: Tile) -> Box:
+        """Return the voxels of `tile` that are compared with `other`."""
+        if self._links(tile, other):
+            return tile.core
+        if self.overlapping:
+            return self.trusted(tile).intersect(self.trusted(other))
+        if self.merge.rule == "face":
+            apart = tuple(b - a for a, b in zip(tile.index, other.index, strict=True))
+            return tile.core.intersect(other.core.shift(tuple(-d for d in apart)))
+        reach = tuple(int(joined) for joined in self.joined)
+        return tile.core.intersect(other.core.grow(reach))
+
+    def compare(
+        self,
+        one: Tile,
+        two: Tile,
+        labels: tuple[NDArray[Any], NDArray[Any]],
+        matter: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    ) -> tuple[NDArray[Any], bool]:
+        """Compare two neighbours.
+
+        Parameters
+        ----------
+        one, two : Tile
+            The tiles, the lower number first.
+        labels : tuple of two ndarrays of int32
+            Staged labels of `part` of each.
+        matter : tuple of two ndarrays of bool
+            For each, which labels take part, indexed by label.
+
+        Returns
+        -------
+        ndarray of `ROW`
+            With plain labels in place of keys.
+        bool
+            Whether both have the same voxels of all labels that take part.
+        """
+        if self._links(one, two):
+            return link_rows(*labels), True
+        if not self.overlapping and self.merge.rule == "touching":
+            difference = tuple(b - a for a, b in zip(one.index, two.index, strict=True))
+            steps = border_steps(difference, self.joined, self.merge.connectivity)
+            return touching_rows(*labels, self.part(one, two), self.part(two, one), steps), True
+        shape = [n for n, joined in zip(labels[0].shape, self.joined, strict=True) if joined]
+        flat = labels[0].reshape(shape), labels[1].reshape(shape)
+        found, clean = overlap_rows(*flat, *matter)
+        return found, clean or not self.overlapping
+
+
+def _compact(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return labels whose largest number is not out of proportion."""
+    if int(labels.max(initial=0)) <= max(4 * labels.size, 1 << 16):
+        return labels
+    flat = labels.ravel()
+    values = flat[run_starts(flat)]
+    rename, _ = renaming(values[values > 0], np.zeros(int((values > 0).sum()), bool))
+    return rename(labels)

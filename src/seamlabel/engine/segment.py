@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seamlabel.engine.front import Arrival, Front
 from seamlabel.engine.seams import SeamFinder
 from seamlabel.errors import TileError
 from seamlabel.geometry import Box
@@ -26,17 +27,15 @@ if TYPE_CHECKING:
     from seamlabel.io.sources import Source
     from seamlabel.plan import Plan
     from seamlabel.protocols import Labels, LabelStore, Segmenter, Statistics
+    from seamlabel.staged import StagedTile
 
 
 @dataclass(frozen=True, slots=True)
 class TileRecord:
-    """What the coordinator keeps of a finished tile."""
+    """What the coordinator is told of a finished tile: for the merge, wall time, why it was skipped."""
 
-    tile: int
-    n_core: int
-    n_all: int
+    arrival: Arrival
     seconds: float
-    areas: NDArray[np.int64] | None = None
     skipped: str = ""
 
 
@@ -65,6 +64,7 @@ class TileJob:
     def __post_init__(self) -> None:
         """Prepare what is shared: one segmenter per thread, statistics once per channel."""
         self.seams = SeamFinder.of(self.plan)
+        self.use(self.store)
         self._local = threading.local()
         self._spare: list[Segmenter] = []
         self._once = threading.Lock()
@@ -72,6 +72,11 @@ class TileJob:
         self._statistics: Callable[[int], Statistics] = cache(
             lambda position: ImageStatistics.of(self.source.sample(channels[position]))
         )
+
+    def use(self, store: LabelStore) -> None:
+        """Stage tiles in this store from now on."""
+        self.store = store
+        self.front = Front(self.seams, store, self.plan.keep)
 
     def statistics(self, position: int) -> Statistics:
         """Return image-wide statistics of the chosen channel at this position; taken once."""
@@ -87,23 +92,21 @@ class TileJob:
             If the segmenter gave something that is not labels.
         """
         start = time.perf_counter()
-        plan, tile = self.plan, self.plan.grid[number]
+        tile = self.plan.grid[number]
         image = self.source.read(tile.read)
         limits = self._skip_limits()
+        labels, local, skipped = None, None, ""
         if limits and not _any_above(image, limits):
-            nothing = f"nothing above {', '.join(f'{limit:g}' for limit in limits)}"
-            return TileRecord(number, 0, 0, time.perf_counter() - start, skipped=nothing)
-        labels = check_labels(self._segmenter()(image), self._space(tile.read.shape), number)
-        local = self.seams.number(tile, labels.reshape(tile.read.shape))
-        if local.n_core and not self.stop.is_set():
-            self.store.write(number, local.labels)
-        return TileRecord(
-            number,
-            local.n_core,
-            local.n_all,
-            time.perf_counter() - start,
-            local.areas if plan.min_size > 1 else None,
-        )
+            skipped = f"nothing above {', '.join(f'{limit:g}' for limit in limits)}"
+        else:
+            found = check_labels(self._segmenter()(image), self._space(tile.read.shape), number)
+            labels, local = self.seams.describe(tile, found.reshape(tile.read.shape))
+        if local and not local.staged.n_all:
+            local = None
+        if local and not self.stop.is_set():
+            self.store.write(number, local.staged)
+        arrival = self.front.arrive(number, labels, local)
+        return TileRecord(arrival, time.perf_counter() - start, skipped)
 
     def _space(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(n for n, tiled in zip(shape, self.plan.joined, strict=True) if tiled)
@@ -171,7 +174,7 @@ def whole_image_labels(plan: Plan, source: Source) -> Labels:
 class NoStore:
     """A `LabelStore` for where nothing is staged."""
 
-    def write(self, tile: int, labels: Labels) -> None:
+    def write(self, tile: int, staged: StagedTile) -> None:
         """Drop the labels."""
 
     def read(self, tile: int) -> None:

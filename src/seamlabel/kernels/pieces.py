@@ -24,7 +24,7 @@ def pieces(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
 
     Parameters
     ----------
-    labels : ndarray of int32
+    labels : ndarray of integers
         Of up to three axes; touching voxels (corners count) of one label are one piece.
 
     Returns
@@ -51,27 +51,52 @@ def cut_to(labels: NDArray[Any], trusted: tuple[slice, ...]) -> NDArray[Any]:
 
     Parameters
     ----------
-    labels : ndarray of int32
-        A tile's labels, numbered from 1 without large gaps, see `number_locally`.
+    labels : ndarray of integers, not negative
+        A tile's labels; memory grows with the largest.
     trusted : tuple of slice
         Where they are those of the whole image, up to their names.
 
     Returns
     -------
-    ndarray of int32
+    ndarray of int64
         Same shape; 0 outside the trusted box.
     """
-    reaching = np.zeros(int(labels.max(initial=0)) + 1, bool)
+    top = int(labels.max(initial=0)) + 1
+    inner = labels[trusted]
+    several = _reaching(labels, trusted, top) & (_contacts(inner, trusted, labels.shape, top) > 1)
+    several[0] = False
+    result = np.zeros(labels.shape, labels.dtype)
+    if several.any():
+        crossing = np.take(several, inner)
+        found, _ = pieces(np.where(crossing, inner, 0))
+        result = result.astype(np.int64)
+        inner = np.where(crossing, found + np.int64(top), inner)
+    result[trusted] = inner
+    return result
+
+
+def _reaching(labels: NDArray[Any], trusted: tuple[slice, ...], top: int) -> NDArray[np.bool_]:
+    """Return which labels have voxels outside the trusted box."""
+    reaching = np.zeros(top, bool)
     for axis, part in enumerate(trusted):
         for cut in (slice(0, part.start), slice(part.stop, None)):
             slab = np.ravel(labels[(slice(None),) * axis + (cut,)])
             reaching[slab[run_starts(slab)]] = True
-    reaching[0] = False
-    inner = labels[trusted]
-    crossing = np.take(reaching, inner)
-    result = np.zeros(labels.shape, np.int32)
-    if crossing.any():
-        found, _ = pieces(np.where(crossing, inner, 0))
-        inner = np.where(crossing, found + reaching.size, inner)
-    result[trusted] = inner
-    return result
+    return reaching
+
+
+def _contacts(
+    inner: NDArray[Any], trusted: tuple[slice, ...], shape: tuple[int, ...], top: int
+) -> NDArray[np.int64]:
+    """Return in how many places each label meets the cut faces of the trusted box.
+
+    Pieces that are connected outside only all meet them, so that a label with one place is whole.
+    """
+    places = np.zeros(top, np.int64)
+    for axis, (part, size) in enumerate(zip(trusted, shape, strict=True)):
+        for layer, cut in ((0, part.start > 0), (-1, part.stop < size)):
+            if cut:
+                face = np.atleast_1d(np.take(inner, layer, axis=axis))
+                names = face[run_starts(face)] if face.ndim == 1 else pieces(face)[1]
+                places += np.bincount(names.astype(np.intp), minlength=top)
+    return places

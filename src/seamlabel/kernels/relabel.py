@@ -1,11 +1,11 @@
-"""Numbering of labels: within a tile, for display while a run goes on, and by table.
+"""Numbering of labels: within a tile, and for display while a run goes on.
 
-Works on runs (stretches of equal labels in raster order), of which label images have few, so that
-nothing is sorted per voxel. Knows nothing of tiles' places or of storage.
+Knows nothing of tiles' places or of storage.
 """
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,27 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class LocalLabels:
-    """Labels of one tile, renumbered by `number_locally`.
-
-    Parameters
-    ----------
-    labels : ndarray of int32
-        Same shape as given. ``1..n_core`` have voxels in the core, in raster order of the first of
-        them; ``n_core + 1..n_all`` lie in the overlap only, in raster order.
-    n_core, n_all : int
-        Counts.
-    areas : ndarray of int64, shape (n_core,)
-        Core voxels of each label.
-    """
-
-    labels: NDArray[np.int32]
-    n_core: int
-    n_all: int
-    areas: NDArray[np.int64]
-
-
 def run_starts(flat: NDArray[Any]) -> NDArray[np.intp]:
     """Return where in a 1-D array a value differs from the one before; index 0 always counts."""
     change = np.empty(flat.size, bool)
@@ -47,42 +26,61 @@ def run_starts(flat: NDArray[Any]) -> NDArray[np.intp]:
     return np.flatnonzero(change)
 
 
-def number_locally(labels: NDArray[Any], core: tuple[slice, ...]) -> LocalLabels:
-    """Renumber a tile's labels from 1, those with voxels in the core first.
+@dataclass(frozen=True)
+class Renaming:
+    """Turns a tile's labels, numbered in any way, into 1..size; 0 stays 0.
 
     Parameters
     ----------
-    labels : ndarray of integers, not negative
-        Any numbering.
-    core : tuple of slice
-        The core, relative to `labels`.
+    size : int
+        Labels that have a new name.
+    keys, names : ndarray
+        Old names, ascending, and the new one of each; or no keys, and names indexed by the old.
+    """
+
+    size: int
+    keys: NDArray[Any] | None
+    names: NDArray[np.int32]
+
+    def __call__(self, values: NDArray[Any]) -> NDArray[np.int32]:
+        """Return the new names of values that are 0 or among those that were renamed."""
+        if self.keys is None:
+            return np.take(self.names, values.astype(np.intp, copy=False), mode="clip")
+        place = np.searchsorted(self.keys, values)
+        found: NDArray[np.int32] = np.take(self.names, place, mode="clip")
+        return np.where(values == 0, np.int32(0), found)
+
+
+def renaming(values: NDArray[Any], first: NDArray[np.bool_]) -> tuple[Renaming, int]:
+    """Return numbers for labels, from 1 in order of appearance, those among the `first` before others.
+
+    Parameters
+    ----------
+    values : ndarray of positive integers
+        A label of every run, in raster order.
+    first : ndarray of bool
+        Which of these count first.
 
     Returns
     -------
-    LocalLabels
-        Independent of how `labels` was numbered.
+    Renaming, int
+        And how many labels appear among the first.
     """
-    inside = np.ascontiguousarray(labels[core]).ravel()
-    starts = run_starts(inside)
-    core_runs = inside[starts]
-    lengths = np.diff(starts, append=inside.size)
-    flat = np.ascontiguousarray(labels).ravel()
-    all_runs = flat[run_starts(flat)]
-    order = _first_seen(np.concatenate([core_runs, all_runs]))
-    core_labels = _first_seen(core_runs)
-    out, lut = _renumber(flat, order)
-    local_runs = lut(core_runs)
-    areas = np.bincount(local_runs, weights=lengths, minlength=core_labels.size + 1)
-    return LocalLabels(
-        out.reshape(labels.shape),
-        core_labels.size,
-        order.size,
-        areas[1:].astype(np.int64),
-    )
+    ahead = values[first]
+    order = _first_seen(np.concatenate([ahead, values]))
+    n_first = _first_seen(ahead).size
+    new = np.arange(1, order.size + 1, dtype=np.int32)
+    largest = int(order.max()) if order.size else 0
+    if largest <= max(16 * values.size, 1 << 16):
+        table = np.zeros(largest + 1, np.int32)
+        table[order] = new
+        return Renaming(order.size, None, table), n_first
+    rank = np.argsort(order)
+    return Renaming(order.size, order[rank], new[rank]), n_first
 
 
 def _first_seen(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the distinct positive values in order of first appearance."""
+    """Return the distinct values in order of first appearance."""
     largest = int(values.max(initial=0))
     if largest <= 8 * values.size + (1 << 16):  # a table is faster than sorting
         seen = np.full(largest + 1, values.size, np.intp)
@@ -91,31 +89,48 @@ def _first_seen(values: NDArray[Any]) -> NDArray[Any]:
         first = seen[distinct]
     else:
         distinct, first = np.unique(values, return_index=True)
-    keep = distinct != 0
-    ordered: NDArray[Any] = distinct[keep][np.argsort(first[keep])]
+    ordered: NDArray[Any] = distinct[np.argsort(first)]
     return ordered
 
 
-def _renumber(flat: NDArray[Any], order: NDArray[Any]) -> tuple[NDArray[np.int32], Any]:
-    """Return `flat` with ``order[i]`` replaced by i + 1, and the function that does it."""
-    largest = int(order.max()) if order.size else 0
-    new = np.arange(1, order.size + 1, dtype=np.int32)
-    if largest <= max(4 * flat.size, 1 << 16):
-        table = np.zeros(largest + 1, np.int32)
-        table[order] = new
+class ProvisionalUnions:
+    """Components of provisional ids as pairs come in, one by one; the older id is kept."""
 
-        def lut(values: NDArray[Any]) -> NDArray[np.int32]:
-            return np.take(table, values.astype(np.intp, copy=False), mode="clip")
-    else:
-        rank = np.argsort(order)
-        keys, numbers = np.append(order[:0], order[rank]), new[rank]
+    def __init__(self) -> None:
+        self._parent = array("I", [0])
+        self.n_joined = 0
 
-        def lut(values: NDArray[Any]) -> NDArray[np.int32]:
-            place = np.searchsorted(keys, values)
-            found: NDArray[np.int32] = np.take(numbers, place, mode="clip")
-            return np.where(values == 0, np.int32(0), found)
+    @property
+    def size(self) -> int:
+        """Number of ids, and the largest one."""
+        return len(self._parent) - 1
 
-    return lut(flat), lut
+    def add(self, n: int) -> int:
+        """Add n ids; return the one before the first of them."""
+        before = self.size
+        if before + n >= 1 << 32 and self._parent.typecode == "I":
+            self._parent = array("Q", self._parent)
+        self._parent.extend(range(before + 1, before + n + 1))
+        return before
+
+    def find(self, one: int) -> int:
+        """Return the id that stands for the component."""
+        parent, root = self._parent, one
+        while parent[root] != root:
+            root = parent[root]
+        while parent[one] != root:
+            parent[one], one = root, parent[one]
+        return root
+
+    def union(self, one: int, other: int) -> tuple[int, int] | None:
+        """Join two components; return (id that is gone, id that is kept), None if one already."""
+        a, b = self.find(one), self.find(other)
+        if a == b:
+            return None
+        kept, gone = (a, b) if a < b else (b, a)
+        self._parent[gone] = kept
+        self.n_joined += 1
+        return gone, kept
 
 
 class ProvisionalIds:

@@ -1,9 +1,9 @@
-"""Which labels of two tiles are one object, from their voxels where the tiles overlap.
+"""What two tiles' labels have in common where the tiles meet, as rows of numbers.
 
-Two ways. *Overlap*: in the box that both tiles have segmented, the two versions of an object are
-compared piece by piece. Whole labels must not be compared: a U that is one label in one tile and
-two in the other would fit neither. *Touching*: labels whose core voxels are adjacent across the
-tile border. Knows arrays only, not where they lie.
+*Overlap*: in the box that both tiles have segmented, the two versions of an object are compared piece
+by piece. Whole labels must not be compared: a U that is one label in one tile and two in the other
+would fit neither. *Touching*: labels whose core voxels are adjacent across the tile border. Knows
+arrays only, not where they lie, and judges nothing but which pieces fit each other best.
 """
 
 from __future__ import annotations
@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.geometry import Box
-    from seamlabel.protocols import SeamRule
 
-Pairs = "NDArray[np.int64]"
 _LOW = np.int64(0xFFFFFFFF)
+
+ROW = np.dtype(
+    [("a", "<i8"), ("b", "<i8"), ("common", "<u4"), ("one", "<u4"), ("other", "<u4"), ("mutual", "u1")]
+)
+"""Two pieces that share voxels: their labels (keys), voxels in common and of each, and whether each
+is the other's best (1) or not (0); `LINK` for planes."""
+LINK = 2
 
 
 class IouRule:
@@ -35,6 +40,7 @@ class IouRule:
     """
 
     def __init__(self, threshold: float = 0.2) -> None:
+        self.threshold = threshold
         self._numerator, self._denominator = float(threshold).as_integer_ratio()
         if self._denominator > 1 << 20:  # as precise as a user's decimal, without overflow
             self._numerator, self._denominator = round(threshold * (1 << 20)), 1 << 20
@@ -45,62 +51,82 @@ class IouRule:
         return passed
 
 
-def overlap_pairs(one: NDArray[Any], other: NDArray[Any], rule: SeamRule) -> NDArray[np.int64]:
-    """Return the pairs of labels that `rule` takes for one object, from an overlap.
+def any_contact(common: NDArray[Any], one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """Return that every pair is one object; the rule for labels that touch."""
+    return np.ones(len(common), bool)
 
-    Fragments (connected pieces of a label inside the overlap) are compared; a pair counts if each
-    fragment is the other's best and the rule holds.
+
+def rows(*columns: Any) -> NDArray[Any]:
+    """Return rows made of columns in the order of `ROW`."""
+    found = np.zeros(len(columns[0]), ROW)
+    for name, column in zip(ROW.names or (), columns, strict=True):
+        found[name] = column
+    return found
+
+
+def overlap_rows(
+    one: NDArray[Any],
+    other: NDArray[Any],
+    matter_one: NDArray[np.bool_],
+    matter_other: NDArray[np.bool_],
+) -> tuple[NDArray[Any], bool]:
+    """Return what pieces of two tiles' labels have in common in an overlap.
 
     Parameters
     ----------
     one, other : ndarray of int32, same shape
         Both tiles' labels of the same voxels.
-    rule : SeamRule
-        Judges voxels in common and the sizes of both fragments.
+    matter_one, matter_other : ndarray of bool
+        Which labels matter, indexed by label.
 
     Returns
     -------
-    ndarray of int64, shape (n, 2)
-        Pairs (label of one, label of other), distinct, sorted.
+    ndarray of `ROW`
+        Pieces (connected parts of a label inside the overlap) of labels that matter, ``a`` and ``b``
+        being plain labels.
+    bool
+        Whether all pieces of labels that matter have the same voxels in both.
     """
     a, b, common = _contingency(one, other)
-    size_a, size_b = _totals(a, common), _totals(b, common)
-    both = (a > 0) & (b > 0)
-    same = both & (common == size_a[a]) & (common == size_b[b])
-    same_pairs = np.stack([a[same], b[same]], axis=1)[rule(common[same], common[same], common[same])]
-    odd_a = np.zeros(size_a.size, bool)
-    odd_b = np.zeros(size_b.size, bool)
-    odd_a[a[both & ~same]] = True
-    odd_b[b[both & ~same]] = True
-    if not odd_a.any():
-        return _distinct(same_pairs)
-    return _distinct(np.concatenate([same_pairs, _fragment_pairs(one, other, odd_a, odd_b, rule)]))
+    size_a, size_b = _totals(a, common, matter_one.size), _totals(b, common, matter_other.size)
+    matters = matter_one[a] | matter_other[b]
+    same = (a > 0) & (b > 0) & (common == size_a[a]) & (common == size_b[b])
+    wanted = matter_one[a] & matter_other[b]
+    plain = same & wanted
+    found = rows(a[plain], b[plain], common[plain], common[plain], common[plain], 1)
+    if not (matters & ~same).any():
+        return found, True
+    odd = matters & ~same & (a > 0) & (b > 0)
+    odd_a, odd_b = np.zeros(size_a.size, bool), np.zeros(size_b.size, bool)
+    odd_a[a[odd]] = odd_b[b[odd]] = True
+    alone = (matters & ~same & ~odd_a[a] & ~odd_b[b]).any()
+    if not odd.any():
+        return found, False
+    more, clean = _fragment_rows(one, other, odd_a, odd_b)
+    more = more[matter_one[more["a"]] & matter_other[more["b"]]]
+    return np.concatenate([found, more]), clean and not alone
 
 
-def _fragment_pairs(
-    one: NDArray[Any],
-    other: NDArray[Any],
-    odd_one: NDArray[np.bool_],
-    odd_other: NDArray[np.bool_],
-    rule: SeamRule,
-) -> NDArray[np.int64]:
-    """Return pairs among the labels flagged as odd, judged fragment by fragment."""
+def _fragment_rows(
+    one: NDArray[Any], other: NDArray[Any], odd_one: NDArray[np.bool_], odd_other: NDArray[np.bool_]
+) -> tuple[NDArray[Any], bool]:
+    """Return rows among the labels flagged as odd, piece by piece, and whether all pieces are equal."""
     pieces_one, names_one = _fragments(one, odd_one)
     pieces_other, names_other = _fragments(other, odd_other)
     a, b, common = _contingency(pieces_one, pieces_other)
     size_a, size_b = _totals(a, common), _totals(b, common)
     both = (a > 0) & (b > 0)
+    equal = both & (common == size_a[a]) & (common == size_b[b])
+    clean = bool(equal[(a > 0) | (b > 0)].all())
     a, b, common = a[both], b[both], common[both]
-    good = rule(common, size_a[a], size_b[b])
-    a, b, common = a[good], b[good], common[good]
     union = size_a[a] + size_b[b] - common
     order = np.lexsort((b, a, -common, -(common / union)))  # best first; ties: larger, lower ids
     best_a, best_b = np.zeros(size_a.size, np.int64), np.zeros(size_b.size, np.int64)
     best_a[a[order[::-1]]] = order[::-1]
     best_b[b[order[::-1]]] = order[::-1]
-    rows = np.arange(a.size)
-    mutual = (best_a[a] == rows) & (best_b[b] == rows)
-    return np.stack([names_one[a[mutual]], names_other[b[mutual]]], axis=1)
+    at = np.arange(a.size)
+    mutual = (best_a[a] == at) & (best_b[b] == at)
+    return rows(names_one[a], names_other[b], common, size_a[a], size_b[b], mutual), clean
 
 
 def _fragments(labels: NDArray[Any], chosen: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -124,51 +150,45 @@ def _contingency(
     return keys >> 32, keys & _LOW, counts
 
 
-def _totals(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _totals(values: NDArray[np.int64], counts: NDArray[np.int64], size: int = 1) -> NDArray[np.int64]:
     """Return the voxels of each value, indexed by value."""
-    return np.bincount(values, weights=counts, minlength=1).astype(np.int64)
+    return np.bincount(values, weights=counts, minlength=size).astype(np.int64)
 
 
-def _distinct(pairs: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the distinct rows, sorted."""
-    packed = np.unique((pairs[:, 0].astype(np.int64) << 32) | pairs[:, 1].astype(np.int64))
-    return np.stack([packed >> 32, packed & _LOW], axis=1)
-
-
-def touching_pairs(
+def touching_rows(
     one: NDArray[Any],
     other: NDArray[Any],
     one_box: Box,
     other_box: Box,
     steps: tuple[tuple[int, ...], ...],
-) -> NDArray[np.int64]:
-    """Return the pairs of labels with voxels next to each other across a border.
+) -> NDArray[Any]:
+    """Return the labels with voxels next to each other across a border.
 
     Parameters
     ----------
     one, other : ndarray of int32
-        Labels of two tiles' cores.
+        Labels of parts of two tiles' cores.
     one_box, other_box : Box
-        The cores' places in the image.
+        The places of these parts in the image.
     steps : tuple of tuple of int
         Steps from a voxel of `one` to its neighbours in `other`, see `border_steps`.
 
     Returns
     -------
-    ndarray of int64, shape (n, 2)
-        Pairs (label of one, label of other), distinct, sorted.
+    ndarray of `ROW`
+        One row per pair of labels, with the number of contacts in all three counts.
     """
-    found = [np.zeros((0, 2), np.int64)]
+    found = [np.zeros(0, np.int64)]
     for step in steps:
         back = tuple(-s for s in step)
         here = one_box.intersect(other_box.shift(back))
         if not here.size:
             continue
-        a = np.ravel(one[here.relative_to(one_box).slices])
+        a = np.ravel(one[here.relative_to(one_box).slices]).astype(np.int64)
         b = np.ravel(other[here.shift(step).relative_to(other_box).slices])
-        both = (a > 0) & (b > 0)
-        found.append(np.stack([a[both], b[both]], axis=1))
-    return _distinct(np.concatenate(found))
+        found.append(((a << 32) | b)[(a > 0) & (b > 0)])
+    packed, contacts = np.unique(np.concatenate(found), return_counts=True)
+    return rows(packed >> 32, packed & _LOW, contacts, contacts, contacts, 1)
 
 
 def border_steps(
@@ -190,3 +210,21 @@ def border_steps(
     most = connectivity or len(joined)
     choices = [(d,) if d or not j else (-1, 0, 1) for d, j in zip(difference, joined, strict=True)]
     return tuple(step for step in product(*choices) if 0 < sum(map(abs, step)) <= most)
+
+
+def link_rows(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """Return the labels of two planes that lie over each other, and in how many voxels.
+
+    Parameters
+    ----------
+    one, other : ndarray of int32, same shape
+        The same part of two neighbouring planes.
+
+    Returns
+    -------
+    ndarray of `ROW`
+        With `LINK` in place of ``mutual``: judged later, by whole objects.
+    """
+    a, b, common = _contingency(one, other)
+    both = (a > 0) & (b > 0)
+    return rows(a[both], b[both], common[both], common[both], common[both], LINK)

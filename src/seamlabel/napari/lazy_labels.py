@@ -272,11 +272,12 @@ class LabelStream:
                 self._tiles.move_to_end(tile)
                 return self._tiles[tile]
         place = self.grid[tile]
-        local = self._store.read(tile) if self._store else None
-        if local is None:
+        staged = self._store.read(tile) if self._store else None
+        if staged is None:
             return np.zeros(place.core.shape, np.uint32)
-        local = local[place.core.relative_to(place.read).slices]
-        labels = np.where(local > 0, local + np.int64(first_id), 0).astype(np.uint32)
+        table = np.zeros(staged.n_all + 1, np.uint32)  # what lies in the overlap only is not shown
+        table[1 : staged.n_core + 1] = np.arange(1, staged.n_core + 1) + first_id
+        labels = staged.painted(table)[place.core.relative_to(place.read).slices].copy()
         with self._lock:
             self._tiles[tile] = labels
             while len(self._tiles) > 1 and sum(a.nbytes for a in self._tiles.values()) > self._cache_bytes:

@@ -5,6 +5,7 @@ They keep the contracts of `seamlabel.protocols` and raise AssertionError where 
 
 from __future__ import annotations
 
+from math import prod
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.protocols import Labels
+    from seamlabel.staged import StagedTile
 
 
 class MemoryStore:
@@ -23,28 +25,28 @@ class MemoryStore:
 
     Attributes
     ----------
-    tiles : dict of int to array
+    tiles : dict of int to StagedTile
         What was written, by tile.
     """
 
     def __init__(self) -> None:
-        self.tiles: dict[int, Labels] = {}
+        self.tiles: dict[int, StagedTile] = {}
 
-    def write(self, tile: int, labels: Labels) -> None:
-        """Keep a copy of the labels of a tile, in place of older ones.
+    def write(self, tile: int, staged: StagedTile) -> None:
+        """Keep the labels of a tile, in place of older ones.
 
         Raises
         ------
         AssertionError
-            If they are no integers, or negative.
+            If its runs do not fill its box, or have labels that its table has not.
         """
-        assert labels.dtype.kind in "iu", f"tile {tile}: labels of type {labels.dtype}"
-        assert not labels.size or labels.min() >= 0, f"tile {tile}: a label is negative"
-        kept = labels.copy()
-        kept.flags.writeable = False
-        self.tiles[tile] = kept
+        assert int(staged.lengths.sum()) == prod(staged.shape), f"tile {tile}: runs do not fill the box"
+        top = int(staged.values.max(initial=0))
+        assert top <= staged.n_all + staged.n_pieces, f"tile {tile}: label {top} of {staged.n_all}"
+        assert staged.n_core <= staged.n_all, f"tile {tile}: more labels in the core than in all"
+        self.tiles[tile] = staged
 
-    def read(self, tile: int) -> Labels | None:
+    def read(self, tile: int) -> StagedTile | None:
         """Return the labels of a tile, or None for one that was never written."""
         return self.tiles.get(tile)
 

@@ -12,9 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from seamlabel.errors import OutputError
+from seamlabel.io.ngff.chunkfiles import ChunkFiles
 from seamlabel.io.ngff.documents import (
     LOCK,
     consolidated_groups,
@@ -80,7 +79,7 @@ class LabelWriter:
         self._group = self._labels / plan.spec.name
         self._format = _format(plan, store)
         self._generation: Generation | None = None
-        self._arrays: list[Any] = []
+        self._levels: list[ChunkFiles] = []
         self._made: list[Path] = []
         self._gate = Gate()
 
@@ -149,7 +148,9 @@ class LabelWriter:
         same: dict[str, Any] = {"zarr_format": self._format, "names": names}
         self._generation = self._claim()
         for path, shape, chunk in zip(self._generation.names, self.shapes, chunks, strict=True):
-            self._arrays.append(create_array(self._group / path, shape, dtype, chunk, **same))
+            array = create_array(self._group / path, shape, dtype, chunk, **same)
+            files = ChunkFiles(self._group / path, shape, array.chunks, dtype, zarr_format=self._format)
+            self._levels.append(files)
 
     def _claim(self) -> Generation:
         """Make the groups that are missing and take a generation in the label's."""
@@ -183,23 +184,25 @@ class LabelWriter:
         if not self._gate.enter():
             return
         try:
-            self._put(self._arrays[level], box, labels)
+            self._put(self._levels[level], box, labels)
         finally:
             if self._gate.leave():
                 self._clean()
 
-    def _put(self, array: Any, box: Box, labels: Labels) -> None:
-        edges = zip(box.start, box.stop, array.chunks, array.shape, strict=True)
-        if any(a % c or (b % c and b != n) for a, b, c, n in edges):
-            msg = f"{box} is not made of whole chunks of {array.chunks}"
-            raise ValueError(msg)
-        if labels.any():
-            with explained(self._group):
-                array[box.slices] = labels.astype(array.dtype, copy=False)
+    def _put(self, files: ChunkFiles, box: Box, labels: Labels) -> None:
+        with explained(self._group):
+            files.write(box, labels)
 
     def read(self, level: int, box: Box) -> Labels:
-        """Read back what was written."""
-        return np.asarray(self._arrays[level][box.slices])
+        """Read back what was written.
+
+        Raises
+        ------
+        OutputError
+            If the disk fails or the store went away.
+        """
+        with explained(self._group, "labels cannot be read back from"):
+            return self._levels[level].read(box)
 
     def commit(self) -> None:
         """Make the labels visible, in place of an older label of that name.
@@ -264,7 +267,7 @@ class LabelWriter:
 
     def _forget(self) -> None:
         self._generation = None
-        self._arrays, self._made = [], []
+        self._levels, self._made = [], []
 
     def _unmake(self) -> None:
         """Delete the groups that `begin` made, unless somebody put a label of theirs into them."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from seamlabel.io.ngff.documents import ZarrFormat
 
+ZSTD_LEVEL = 1
+"""Level 3 is no smaller on labels; lz4 is up to twice as fast, at two to three times the size."""
+
 
 def create_array(
     folder: Path,
@@ -28,7 +31,7 @@ def create_array(
     names: tuple[str, ...],
     shuffle: bool = False,
 ) -> zarr.Array[Any]:
-    """Make an array in this folder: little endian, fill value 0, zstd level 1.
+    """Make an array in this folder: little endian, C order, fill value 0, zstd level 1.
 
     Parameters
     ----------
@@ -59,16 +62,17 @@ def create_array(
         return zarr.create_array(
             **common,
             zarr_format=2,
-            compressors=Blosc("zstd", 1, Blosc.SHUFFLE) if shuffle else Zstd(level=1),
+            order="C",  # else the order that zarr's configuration says
+            compressors=Blosc("zstd", ZSTD_LEVEL, Blosc.SHUFFLE) if shuffle else Zstd(level=ZSTD_LEVEL),
             filters=None,
             chunk_key_encoding={"name": "v2", "separator": "/"},
         )
-    blosc = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=little.itemsize)
+    blosc = BloscCodec(cname="zstd", clevel=ZSTD_LEVEL, shuffle="shuffle", typesize=little.itemsize)
     return zarr.create_array(
         **common,
         zarr_format=3,
         serializer=BytesCodec(endian="little") if little.itemsize > 1 else BytesCodec(endian=None),
-        compressors=blosc if shuffle else ZstdCodec(level=1),
+        compressors=blosc if shuffle else ZstdCodec(level=ZSTD_LEVEL),
         filters=None,
         dimension_names=names,
     )

@@ -1,0 +1,120 @@
+"""Final labels of a box from staged tiles: each object as the tile shows it that sees it best.
+
+Where tiles agree, which is everywhere for a method that a cut does not change, a tile's own labels are
+painted through a table and no neighbour is read. Knows tables and boxes, not how they were found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from seamlabel.geometry import Box, Tile, TileGrid
+    from seamlabel.kernels.solution import Solution
+    from seamlabel.protocols import LabelStore
+    from seamlabel.staged import StagedTile
+
+
+@dataclass(frozen=True)
+class Composer:
+    """Makes final labels; shared by all threads.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The tiles.
+    store : LabelStore
+        Their labels.
+    solution : Solution
+        Whose label is what.
+    """
+
+    grid: TileGrid
+    store: LabelStore
+    solution: Solution
+
+    def labels(self, box: Box) -> NDArray[Any] | None:
+        """Return the final labels of a box of the level that was segmented; None if there are none."""
+        out: NDArray[Any] | None = None
+        for number in self.grid.touching(box):
+            tile = self.grid[number]
+            part = tile.core.intersect(box)
+            found = self._part(tile, part)
+            if found is None:
+                continue
+            if part == box:
+                return found
+            if out is None:
+                out = np.zeros(box.shape, self.solution.dtype)
+            out[part.relative_to(box).slices] = found
+        return out
+
+    def _part(self, tile: Tile, part: Box) -> NDArray[Any] | None:
+        """Return the final labels of a part of a tile's core."""
+        staged = self.store.read(tile.number)
+        differing = self.solution.differing(tile.number)
+        if staged is None and not differing.size:
+            return None
+        if not differing.size and staged is not None:
+            table = self.solution.table(tile.number, staged)
+            return staged.painted(table)[part.relative_to(tile.read).slices]
+        return self._disputed(tile, part, staged, differing.tolist())
+
+    def _disputed(
+        self, tile: Tile, part: Box, staged: StagedTile | None, neighbours: list[int]
+    ) -> NDArray[Any]:
+        """Return the final labels of a part that other tiles show differently.
+
+        First come the tile's own labels that are the object or that no other version replaces; then,
+        where nothing is, the neighbours' whole objects; then what is left of the tile's own labels
+        that agree with the object they belong to.
+        """
+        dtype = self.solution.dtype
+        out, own, follows = np.zeros(part.shape, dtype), None, None
+        if staged is not None:
+            table = self.solution.table(tile.number, staged)
+            follows = self.solution.followers(tile.number, staged.n_all) >= 0
+            own = staged.labels()[part.relative_to(tile.read).slices]
+            out = np.take(np.where(follows, table.dtype.type(0), table), own)
+        for other in self._nearest(tile, neighbours):
+            self._add_wholes(out, part, other)
+        if own is not None and follows is not None and follows.any():
+            _add_agreeing(out, own, table, follows)
+        return out
+
+    def _nearest(self, tile: Tile, neighbours: list[int]) -> list[Tile]:
+        tiles = [self.grid[number] for number in neighbours]
+
+        def distance(other: Tile) -> tuple[int, int]:
+            steps = zip(tile.index, other.index, strict=True)
+            return sum(abs(a - b) for a, b in steps), other.number
+
+        return sorted(tiles, key=distance)
+
+    def _add_wholes(self, out: NDArray[Any], part: Box, other: Tile) -> None:
+        """Paint a neighbour's whole objects where nothing is yet."""
+        seen = part.intersect(other.read)
+        staged = self.store.read(other.number) if seen.size else None
+        if staged is None:
+            return
+        ids = staged.painted(self.solution.wholes(other.number, staged))[seen.relative_to(other.read).slices]
+        place = out[seen.relative_to(part).slices]
+        np.copyto(place, ids, where=place == 0)
+
+
+def _add_agreeing(
+    out: NDArray[Any], own: NDArray[Any], table: NDArray[Any], follows: NDArray[np.bool_]
+) -> None:
+    """Paint what is left of labels that lie in the object they belong to by half."""
+    mine = np.where(np.take(follows, own), own, 0)
+    flat, ids = mine.ravel(), out.ravel()
+    total = np.bincount(flat, minlength=follows.size)
+    inside = np.bincount(flat[ids == table[flat]], minlength=follows.size)
+    agrees = follows & (2 * inside >= total)
+    left = (out == 0) & np.take(agrees, own)
+    out[left] = table[own[left]]

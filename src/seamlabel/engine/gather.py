@@ -1,0 +1,139 @@
+"""What tiles report, gathered until the merge: labels, pairs, counts, and ids to show meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel.engine.rules import seam_rule
+from seamlabel.kernels.relabel import ProvisionalUnions
+from seamlabel.kernels.solve import MergeInput
+from seamlabel.staged import LABEL_BITS, LOCAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Protocol
+
+    from numpy.typing import NDArray
+
+    from seamlabel.engine.front import Arrival
+    from seamlabel.geometry import TileGrid
+    from seamlabel.kernels.solve import Records
+    from seamlabel.protocols import SeamRule
+    from seamlabel.spec import MergeSpec
+    from seamlabel.staged import ObjectFilter
+
+    class RecordSink(Records, Protocol):
+        """Records that more can be added to."""
+
+        def append(self, records: NDArray[Any]) -> None:
+            """Add records."""
+            ...
+
+
+class MemoryRecords:
+    """Records in memory."""
+
+    def __init__(self) -> None:
+        self._parts: list[NDArray[Any]] = []
+
+    def append(self, records: NDArray[Any]) -> None:
+        """Add records."""
+        if records.size:
+            self._parts.append(records)
+
+    def chunks(self) -> Iterator[NDArray[Any]]:
+        """Yield them as they were added."""
+        return iter(self._parts)
+
+
+class Gathered:
+    """Everything that the merge needs, and provisional ids that are consistent across seams.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The tiles.
+    merge : MergeSpec
+        How objects are judged.
+    nodes, rows : RecordSink
+        Where labels and pairs are kept.
+    rule : SeamRule, optional
+        Used instead of the one that `merge` names.
+    """
+
+    def __init__(
+        self,
+        grid: TileGrid,
+        merge: MergeSpec,
+        nodes: RecordSink,
+        rows: RecordSink,
+        rule: SeamRule | None = None,
+    ) -> None:
+        self._grid, self._merge = grid, merge
+        self._nodes, self._rows = nodes, rows
+        self._rule = rule or seam_rule(merge)
+        self._interior = np.zeros(len(grid), np.int64)
+        self._n_core = np.zeros(len(grid), np.int64)
+        self._first = np.full(len(grid), -1, np.int64)  # -1: not here yet
+        self._unclean: list[NDArray[np.int64]] = []
+        self._waiting: dict[int, list[NDArray[Any]]] = {}
+        self._unions = ProvisionalUnions()
+
+    @property
+    def n_joined(self) -> int:
+        """Unions across seams so far."""
+        return self._unions.n_joined
+
+    @property
+    def any_here(self) -> bool:
+        """Whether any tile was taken in."""
+        return bool((self._first >= 0).any())
+
+    def take(self, arrival: Arrival) -> int:
+        """Take in a tile; return its first provisional id, less one."""
+        self._nodes.append(arrival.nodes)
+        self._rows.append(arrival.rows)
+        if arrival.unclean.size:
+            self._unclean.append(arrival.unclean)
+        self._interior[arrival.tile] = arrival.interior
+        self._n_core[arrival.tile] = arrival.n_core
+        self._first[arrival.tile] = self._unions.add(arrival.n_core)
+        return int(self._first[arrival.tile])
+
+    def joins(self, arrival: Arrival) -> tuple[tuple[int, int], ...]:
+        """Return the provisional ids (gone, kept) that are one object, as far as both tiles are here."""
+        rows = np.concatenate([arrival.rows, *self._waiting.pop(arrival.tile, [])])
+        rows = rows[rows["mutual"] == 1]
+        counts = (rows[name].astype(np.int64) for name in ("common", "one", "other"))
+        rows = rows[self._rule(*counts)]
+        tiles = np.stack([rows["a"], rows["b"]], axis=1) >> LABEL_BITS
+        missing = np.where(self._first[tiles] < 0, tiles, -1).max(axis=1, initial=-1)
+        for tile in np.unique(missing[missing >= 0]).tolist():  # compared in time, but reported late
+            self._waiting.setdefault(tile, []).append(rows[missing == tile])
+        rows = rows[missing < 0]
+        pairs = zip(self._provisional(rows["a"]), self._provisional(rows["b"]), strict=True)
+        unions = (self._unions.union(one, other) for one, other in pairs if one and other)
+        return tuple(union for union in unions if union)
+
+    def _provisional(self, keys: NDArray[np.int64]) -> list[int]:
+        """Return provisional ids, 0 for labels outside their tile's core."""
+        tile, label = keys >> LABEL_BITS, keys & LOCAL
+        shown = label <= self._n_core[tile]
+        return np.where(shown, self._first[tile] + label, 0).tolist()  # type: ignore[no-any-return]
+
+    def problem(self, keep: ObjectFilter) -> MergeInput:
+        """Return what is to be merged, all tiles being here."""
+        unclean = np.concatenate([np.zeros((0, 2), np.int64), *self._unclean])
+        return MergeInput(
+            grid=self._grid,
+            nodes=self._nodes,
+            rows=self._rows,
+            unclean=unclean,
+            interior=self._interior,
+            rule=self._rule,
+            whole=self._merge.overlapping,
+            z_link=self._merge.z_link,
+            keep=keep,
+        )
