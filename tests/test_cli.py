@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from seamlabel.cli import main
 from seamlabel.engine.segment import whole_image_labels
+from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import image_info, open_labels, open_source
 from seamlabel.plan import resolve
 from seamlabel.spec import RunSpec
@@ -207,6 +208,138 @@ def test_some_failing_tiles_make_the_run_incomplete(image, tmp_path, capsys):
     assert code == 3
     assert "this one" in capsys.readouterr().err
     assert image_info(image).labels == ()
+
+
+@pytest.fixture
+def kept(image, capsys):
+    assert main(["segment", image, "--tile", "128", "--set", "smoothing=1", "--keep", "--quiet"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"Merge again: seamlabel merge {image}.seamlabel/labels --iou")
+    return f"{image}.seamlabel/labels"
+
+
+def test_merge_does_the_merge_again_and_tells_what_it_came_to(image, kept, capsys):
+    before = np.asarray(open_labels(f"{image}/labels/labels")[0])
+    assert main(["merge", kept]) == 0
+    told = capsys.readouterr().out
+    assert "objects in" in told
+    assert "joined of" in told
+    assert "0 refused" in told
+    assert np.array_equal(np.asarray(open_labels(f"{image}/labels/labels")[0]), before)
+    assert main(["merge", kept, "--min-size", "800", "--iou", "0.9", "--name", "large", "--quiet"]) == 0
+    large = np.asarray(open_labels(f"{image}/labels/large")[0])
+    assert 0 < large.max() < before.max()
+    assert np.bincount(large.ravel())[1:].min() >= 800
+
+
+def test_merge_takes_edits_from_options_and_tables_and_forgets_them(image, kept, tmp_path, capsys):
+    labels = np.asarray(open_labels(f"{image}/labels/labels")[0])
+    points = [tuple(np.argwhere(labels == n)[0].tolist()) for n in (1, 2, 3)]
+    one, two, three = (f"{y},{x}" for y, x in points)
+    assert main(["merge", kept, "--join", f"{one}:{two}", "--remove", three, "--quiet"]) == 0
+    assert np.asarray(open_labels(f"{image}/labels/labels")[0]).max() == labels.max() - 2
+    table = tmp_path / "edits.csv"
+    table.write_text(f"kind,y1,x1,y2,x2\njoin,{one},{three}\n")
+    assert main(["merge", kept, "--no-edits", "--edits", str(table), "--quiet"]) == 0
+    assert np.asarray(open_labels(f"{image}/labels/labels")[0]).max() == labels.max() - 1
+    assert main(["merge", kept, "--cut", f"{one}:{three}"]) == 2
+    assert "joined by other edits" in capsys.readouterr().err
+    assert main(["merge", kept, "--no-edits", "--quiet"]) == 0
+    assert np.array_equal(np.asarray(open_labels(f"{image}/labels/labels")[0]), labels)
+
+
+def test_merge_segments_tiles_again(image, kept, capsys):
+    before = np.asarray(open_labels(f"{image}/labels/labels")[0])
+    assert main(["merge", kept, "--again", "3,7", "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sorted(e["tile"] for e in events if e["event"] == "TileDone") == [3, 7]
+    assert events[-1]["report"]["n_objects"] > 0
+    assert np.array_equal(np.asarray(open_labels(f"{image}/labels/labels")[0]), before)
+
+
+@pytest.mark.parametrize(
+    ("extra", "code", "says"),
+    [
+        (["--again", "x"], 2, "--again: 'x' is not understood"),
+        (["--again", "99"], 2, "--again: there is no tile 99"),
+        (["--merge", "touching"], 2, "needs other comparisons"),
+        (["--iou", "0"], 2, "--iou: 0.0 is not above 0"),
+        (["--join", "1,2"], 2, "join: "),
+        (["--remove", "999,2"], 2, "outside the image of 600 x 500"),
+        (["--edits", "no.csv"], 2, "cannot read no.csv"),
+    ],
+)
+def test_what_merge_cannot_do_is_told(kept, capsys, extra, code, says):
+    assert main(["merge", kept, *extra]) == code
+    captured = capsys.readouterr().err
+    assert says in captured
+    assert "Traceback" not in captured
+
+
+def test_merge_of_what_was_not_kept_is_told(image, capsys):
+    assert main(["segment", image, "--quiet"]) == 0
+    assert main(["merge", f"{image}.seamlabel/labels"]) == 1
+    assert "--keep" in capsys.readouterr().err
+
+
+def test_info_tells_of_kept_runs(image, kept, capsys):
+    assert main(["info", image]) == 0
+    told = capsys.readouterr().out
+    assert f"seamlabel merge {kept}" in told
+    assert "unfinished" not in told
+
+
+def test_failed_tiles_are_segmented_again_once_the_cause_is_mended(image, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    good = "from scipy import ndimage\ndef fn(tile):\n    return ndimage.label(tile > 2000)[0]\n"
+    pixels = open_source(image, image_info(image), 0, ()).arrays[0][:]
+    plan = resolve(RunSpec(image=image, tile_shape=128, overlap=8), image_info(image))
+    corners = [int(pixels[t.read.start]) for t in plan.grid]
+    target = next(v for v in corners[5:] if corners.count(v) == 1)
+    file.write_text(good.replace("    return", f"    assert tile[0, 0] != {target}\n    return"))
+    command = ["segment", image, "--function", f"{file}:fn", "--tile", "128", "--overlap", "8", "--quiet"]
+    assert main(command) == 3
+    hint = capsys.readouterr().err.splitlines()[-1]
+    again = hint.partition("seamlabel merge ")[2].split()
+    file.write_text(good)
+    assert main(["merge", *again, "--quiet"]) == 0
+    assert same_partition(
+        np.asarray(open_labels(f"{image}/labels/labels")[0]), ndimage.label(pixels > 2000)[0]
+    )
+
+
+def test_an_overlap_that_is_too_small_is_told_where_a_larger_one_would_help(tmp_path, capsys):
+    pixels = np.zeros((256, 256), np.uint16)
+    y, x = np.indices(pixels.shape)
+    for row in range(32, 256, 64):
+        for column in range(32, 256, 64):
+            pixels[(y - row) ** 2 + (x - column) ** 2 < 400] = 5000
+    wide = np.zeros_like(pixels)
+    wide[100:104, 5:250] = 5000
+    for name, image in (("discs", pixels), ("wide", wide)):
+        path = str(tmp_path / f"{name}.zarr")
+        write_image(path, image.shape, "uint16", lambda box, image=image: image[box.slices], axes="yx")
+        (tmp_path / "mine.py").write_text(
+            "from scipy import ndimage\ndef fn(tile):\n    return ndimage.label(tile > 2000)[0]\n"
+        )
+        function = f"{tmp_path}/mine.py:fn"
+        assert (
+            main(["segment", path, "--function", function, "--tile", "64,64", "--overlap", "6", "--quiet"])
+            == 0
+        )
+        told = capsys.readouterr().out
+        assert "overlap too small" not in told
+    shifted = np.roll(pixels, (32, 32), (0, 1))
+    path = str(tmp_path / "shifted.zarr")
+    write_image(path, shifted.shape, "uint16", lambda box: shifted[box.slices], axes="yx")
+    command = ["segment", path, "--function", function, "--tile", "64", "--quiet", "--overwrite"]
+    assert main([*command, "--overlap", "6"]) == 0
+    assert "overlap too small for 21 objects that no tile sees whole: use >= 20" in capsys.readouterr().out
+    exact = ["segment", path, "--set", "value=2000", "--tile", "64", "--quiet", "--overwrite"]
+    assert main(exact) == 0
+    assert "overlap too small" not in capsys.readouterr().out
+    assert main([*command, "--overlap", "20"]) == 0
+    assert "overlap too small" not in capsys.readouterr().out
 
 
 def test_the_demo_ends_with_a_picture_and_where_things_are(tmp_path, capsys):

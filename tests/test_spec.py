@@ -12,8 +12,13 @@ def test_a_spec_survives_json():
         channels=["DAPI", 1],
         tile_shape=(32, 512, 512),
         overlap={"y": 16, "x": 16},
-        merge=MergeSpec(rule="touching", connectivity=1),
+        merge=MergeSpec(rule="mine.py:rule", connectivity=1, z_link=0.3),
         skip_empty="otsu",
+        skip_level=2,
+        planes=True,
+        min_size="50 um2",
+        max_size=900,
+        drop_border=True,
     )
     assert RunSpec.from_json(spec.to_json()) == spec
 
@@ -39,6 +44,13 @@ def test_a_spec_cannot_be_changed_but_replaced():
         ({"executor": "cloud"}, "executor", "'threads'"),
         ({"workers": 0}, "workers", "0 is below 1"),
         ({"skip_empty": float("nan")}, "skip_empty", "finite"),
+        ({"skip_empty": ""}, "skip_empty", "path of a mask"),
+        ({"min_size": "50 furlongs"}, "min_size", "'furlongs' is not a unit of length"),
+        ({"min_size": "much"}, "min_size", "a size such as"),
+        ({"min_size": "-3"}, "min_size", "-3 is below 0"),
+        ({"max_size": 0}, "max_size", "0 is below 1"),
+        ({"skip_level": 0}, "skip_level", "coarser"),
+        ({"merge": {"z_link": 0}}, "merge.z_link", "0 is not above 0"),
         ({"name": "zarr.json"}, "name", "taken"),
         ({"name": "n" * 101}, "name", "100"),
         ({"channels": True}, "channels", "channel names or numbers"),
@@ -63,6 +75,13 @@ def test_all_wrong_fields_are_told_at_once():
 def test_a_run_file_that_is_none_is_refused(text):
     with pytest.raises(SpecError):
         RunSpec.from_json(text)
+
+
+def test_numbers_are_taken_as_text_too():
+    spec = RunSpec(min_size="20", max_size=np.int64(90), skip_empty="1.5", merge="package.module:rule")
+    assert (spec.min_size, spec.max_size, spec.skip_empty) == (20, 90, 1.5)
+    assert spec.merge.custom
+    assert RunSpec(skip_empty="mask.zarr").skip_empty == "mask.zarr"
 
 
 def test_numpy_numbers_are_taken():

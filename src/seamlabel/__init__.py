@@ -7,6 +7,7 @@ from typing import Any
 
 _PLACES = {
     "segment": "api",
+    "remerge": "remerging",
     "merge_labels": "engine.merge",
     "resolve": "plan",
     "Plan": "plan",

@@ -3,57 +3,33 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from seamlabel.axes import parse_axes
+from seamlabel.engine.rules import merge_fields
 from seamlabel.engine.run import run
-from seamlabel.errors import IncompleteError, Problem, SpecError
-from seamlabel.events import RunFinished
+from seamlabel.engine.skipping import skip_fields
+from seamlabel.errors import Problem, SpecError
+from seamlabel.functions import target_of
 from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import image_info, open_labels
-from seamlabel.plan import Plan, resolve
-from seamlabel.progress import ProgressBar
-from seamlabel.spec import MergeSpec, RunSpec
+from seamlabel.plan import resolve
+from seamlabel.results import Result, follow
+from seamlabel.spec import RunSpec
 from seamlabel.testing.cells import Tissue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seamlabel.axes import ImageInfo
+    from seamlabel.engine.table import Table
     from seamlabel.events import Event
-    from seamlabel.protocols import Segmenter
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run gave.
-
-    Parameters
-    ----------
-    labels : lazy array
-        Labels at full resolution, axes ``(t)zyx`` or ``(t)yx``; ``np.asarray(result.labels)`` reads
-        all of them, slices only what they need.
-    n_objects : int
-        Ids are 1..n_objects, unless `sequential` was turned off.
-    path : str
-        The label group, an NGFF image. Temporary (until the process ends) for arrays without output.
-    failed : dict of int to str
-        Tiles that failed, with reasons; empty, because a run that is not whole raises.
-    plan : Plan
-        What was carried out.
-    seconds : float
-        Wall time.
-    """
-
-    labels: Any
-    n_objects: int
-    path: str
-    failed: dict[int, str]
-    plan: Plan
-    seconds: float
+    from seamlabel.plan import Plan
+    from seamlabel.protocols import SeamRule, Segmenter
+    from seamlabel.spec import MergeSpec
 
 
 def segment(  # noqa: PLR0913 - one call for everything, all but two by name
@@ -66,16 +42,24 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
     channels: Any = None,
     tile_shape: Any = "auto",
     overlap: Any = "auto",
-    merge: str | MergeSpec = "iou",
-    min_size: int = 0,
+    planes: bool = False,
+    z_link: float | None = None,
+    merge: str | MergeSpec | SeamRule = "iou",
+    min_size: int | str = 0,
+    max_size: int | str | None = None,
+    drop_border: bool = False,
+    fill_holes: bool = False,
+    table: bool | str | os.PathLike[str] = False,
     output: str | os.PathLike[str] | None = None,
     name: str = "labels",
     overwrite: bool = False,
     sequential: bool = True,
     skip_empty: Any = None,
+    skip_level: int | None = None,
     executor: str = "auto",
     workers: int | None = None,
     retries: int = 1,
+    keep: bool = False,
     progress: bool = True,
     on_event: Callable[[Event], None] | None = None,
 ) -> Result:
@@ -100,10 +84,21 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
     overlap : "auto", int, tuple or dict
         Voxels per space axis that a tile reads more on every side. An int is capped at the tile's
         extent along each axis.
-    merge : {"iou", "touching"} or MergeSpec
-        How labels of neighbouring tiles are judged one object.
-    min_size : int
-        Whole objects of fewer voxels are removed.
+    planes : bool
+        Segment every plane across z by itself: the backend gets 2D planes.
+    z_link : float, optional
+        Least intersection over union of objects of neighbouring planes that are one. None: none are.
+    merge : {"iou", "touching", "face"}, MergeSpec or callable
+        How labels of neighbouring tiles are judged one object; a function ``rule(common, one, other)``
+        is given numbers of voxels (in both tiles' versions, in each) and returns truths.
+    min_size, max_size : int or str
+        Whole objects that are smaller or larger are removed; in voxels, or as ``"50 um2"``.
+    drop_border : bool
+        Objects that touch the image's border (in planes: the plane's) are removed.
+    fill_holes : bool
+        Background that one object alone encloses becomes part of it, before sizes are judged.
+    table : bool or path
+        Measure all objects: ``result.table``; a path (``.csv``, ``.parquet``) is written too.
     output : str or path, optional
         OME-Zarr of its own for the labels. None: into the image's own ``labels``; for arrays into a
         temporary store.
@@ -113,14 +108,20 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
         Replace a label of that name, once the new one is whole.
     sequential : bool
         Ids 1..N without gaps.
-    skip_empty : float or "otsu", optional
-        Tiles in which no voxel exceeds this are not segmented.
+    skip_empty : float, "otsu", path or array, optional
+        Tiles in which no voxel exceeds this are not segmented; or those outside a mask (an OME-Zarr
+        or an array of the image's shape or a coarser one).
+    skip_level : int, optional
+        For `skip_empty` by value: judge by this coarser level, without reading tiles that hold
+        nothing there. Objects smaller than its voxels may be missed.
     executor : {"auto", "serial", "threads"}
         Where tiles are segmented.
     workers : int, optional
         Tiles at once; by default as many as cores and memory allow.
     retries : int
         How often a failing tile is tried again.
+    keep : bool
+        Keep the run directory (`Result.run_dir`), so that `remerge` can merge its tiles again.
     progress : bool
         Show a progress bar (on a terminal) or a line a minute (in a log), on stderr.
     on_event : callable, optional
@@ -143,53 +144,55 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
         If some tiles failed; nothing was written to the output.
     """
     given = dict(locals())  # those that a RunSpec has go there under their own names
+    given["table"] = None if isinstance(table, bool) else os.fspath(table)
     path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
     target = None if output is None else os.fspath(output)
     info = image_info(image if path is None else path, axes=axes, output=target)
+    wishes, handed = _wishes(given, info)
+    plan = resolve(RunSpec(**{**wishes, "image": path, "output": target}), info)
+    handed |= {"image": None if path else image, "measure": bool(table), "keep": keep}
+    return carry_out(plan, **handed, progress=progress, on_event=on_event)
+
+
+def _wishes(given: dict[str, Any], info: ImageInfo) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the fields of the spec, and what is handed to the run because no spec can hold it."""
+    backend, params = given["backend"], given["params"]
     wishes = {field: given[field] for field in RunSpec.model_fields if field in given}
-    wishes |= {"image": path, "output": target, **_backend_fields(backend, params)}
-    wishes["tile_shape"] = _tile_shape(tile_shape, info, level)
-    plan = resolve(RunSpec(**wishes), info)
+    wishes |= _backend_fields(backend, params)
+    seen = info.by_planes() if given["planes"] else info
+    wishes["tile_shape"] = _tile_shape(given["tile_shape"], seen, given["level"])
+    wishes["merge"], rule = merge_fields(given["merge"], given["z_link"])
+    wishes["skip_empty"], mask = skip_fields(given["skip_empty"])
     segmenter = _bound(backend, params) if callable(backend) else None
-    array = None if path else image
-    return carry_out(plan, image=array, segmenter=segmenter, progress=progress, on_event=on_event)
+    return wishes, {"segmenter": segmenter, "rule": rule, "mask": mask}
 
 
 def carry_out(
     plan: Plan,
     *,
-    image: Any = None,
-    segmenter: Segmenter | None = None,
+    measure: bool = False,
     progress: bool = True,
     on_event: Callable[[Event], None] | None = None,
+    **handed: Any,
 ) -> Result:
-    """Run a plan to its end and return the result; see `segment` for parameters and errors."""
-    bar = ProgressBar() if progress else None
-    last: Event | None = None
-    events = run(plan, image=image, segmenter=segmenter)
-    try:
-        for last in events:
-            if bar:
-                bar(last)
-            if on_event:
-                on_event(last)
-    finally:
-        events.close()
-        if bar:
-            bar.close()
-    assert isinstance(last, RunFinished)
-    if last.failed:
-        raise IncompleteError(last.failed, last.run_dir)
-    return Result(open_labels(last.path)[0], last.n_objects, last.path, {}, plan, last.seconds)
+    """Run a plan to its end and return the result; see `segment` for parameters and errors.
+
+    What else is `handed` goes to `run`: image, segmenter, rule, mask, keep.
+    """
+    tables: list[Table] = []
+    take = tables.append if measure else None
+    events = run(plan, **handed, on_table=take)
+    last = follow(events, progress, on_event)
+    labels, table = open_labels(last.path)[0], tables[0] if tables else None
+    where = last.run_dir if handed.get("keep") else None
+    return Result(labels, last.n_objects, last.path, {}, plan, last.seconds, table, last.report, where)
 
 
 def _backend_fields(backend: str | Segmenter, params: Any) -> dict[str, Any]:
     values = _params(params)
     if isinstance(backend, str) or not callable(backend):  # the spec says what it makes of the latter
         return {"backend": backend, "params": values}
-    inner = backend.func if isinstance(backend, partial) else backend
-    name = getattr(inner, "__name__", type(inner).__name__).strip("<>")
-    return {"backend": "function", "params": {"target": f"{inner.__module__}:{name}"}}
+    return {"backend": "function", "params": {"target": target_of(backend)}}
 
 
 def _bound(backend: Segmenter, params: Any) -> Segmenter:

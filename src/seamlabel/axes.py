@@ -1,17 +1,18 @@
-"""Axes of an image and which part they play: tiled (space), looped (time), chosen (channel).
+"""Axes of an image and which part they play: tiled (space), looped (time, planes), chosen (channel).
 
 Knows names, units, shapes and scales; does not know where pixels come from.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 T = TypeVar("T")
 CHANNEL = "c"
 TIME = "t"
-_KINDS = {TIME: "time", CHANNEL: "channel", "z": "space", "y": "space", "x": "space"}
+DEPTH = "z"
+_KINDS = {TIME: "time", CHANNEL: "channel", DEPTH: "space", "y": "space", "x": "space"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,19 @@ class Axis:
         ``"space"``, ``"time"``, ``"channel"`` or something else.
     unit : str or None
         NGFF unit name such as ``"micrometer"``; None where the image gives none.
+    looped : bool
+        Of a space axis: the backend sees one position of it at a time, like time; see `by_planes`.
     """
 
     name: str
     kind: str
     unit: str | None = None
+    looped: bool = False
 
     @property
     def tiled(self) -> bool:
-        """Whether tiles cut this axis and labels are joined along it."""
-        return self.kind == "space"
+        """Whether the backend sees this axis: tiles cut it and labels are joined along it."""
+        return self.kind == "space" and not self.looped
 
 
 def parse_axes(names: str) -> tuple[Axis, ...]:
@@ -125,7 +129,7 @@ class ImageInfo:
     @property
     def label_axes(self) -> tuple[int, ...]:
         """Positions of the axes that labels have: time and space, no channel."""
-        return tuple(i for i, axis in enumerate(self.axes) if axis.tiled or axis.kind == "time")
+        return tuple(i for i, axis in enumerate(self.axes) if axis.kind in ("space", "time"))
 
     @property
     def channel_axis(self) -> int | None:
@@ -135,3 +139,10 @@ class ImageInfo:
     def label_values(self, values: tuple[T, ...]) -> tuple[T, ...]:
         """Keep of a per-axis tuple the entries of the label axes."""
         return tuple(values[i] for i in self.label_axes)
+
+    def by_planes(self) -> ImageInfo:
+        """Return this image as a stack of planes across its axis z: z is looped, like time."""
+        axes = tuple(
+            replace(a, looped=True) if a.name == DEPTH and a.kind == "space" else a for a in self.axes
+        )
+        return replace(self, axes=axes)

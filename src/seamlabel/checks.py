@@ -5,6 +5,7 @@ Every function adds to a list of problems instead of raising, so that the user s
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from seamlabel import registry
 from seamlabel.auto import LEAST_OVERLAP, auto_overlap, auto_tile_shape
 from seamlabel.errors import BackendError, Problem
 from seamlabel.geometry import TileGrid
+from seamlabel.sizes import size_in_voxels
 
 if TYPE_CHECKING:
     from seamlabel.axes import ImageInfo
@@ -72,10 +74,60 @@ def check_image(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> None
         )
 
 
-def check_skipping(spec: RunSpec, params: Any, problems: list[Problem]) -> None:
-    """Note a wish to skip dark tiles where dark objects are looked for."""
-    if spec.skip_empty is not None and getattr(params, "dark", False):
+def check_planes(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> None:
+    """Note planes that the image does not have, or that are not asked for."""
+    spaces = [axis for axis in info.axes if axis.kind == "space"]
+    if spec.planes and (len(spaces) < 2 or not any(axis.looped for axis in spaces)):
+        names = ", ".join(axis.name for axis in info.axes)
+        problems.append(Problem("planes", f"there is no axis z across planes among {names}", "Leave it out"))
+    if spec.merge.z_link is not None and not spec.planes:
+        fix = "Ask for planes, or leave it out"
+        problems.append(Problem("merge.z_link", "only planes are linked", fix))
+
+
+def check_skipping(spec: RunSpec, info: ImageInfo, params: Any, problems: list[Problem]) -> None:
+    """Note a wish to skip dark tiles where dark objects are looked for, and a level that is none."""
+    limit = spec.skip_empty
+    by_value = limit == "otsu" or isinstance(limit, float)
+    if by_value and getattr(params, "dark", False):
         problems.append(Problem("skip_empty", "dark objects lie in dark tiles", "Leave it out"))
+    if spec.skip_level is None:
+        return
+    if not by_value:
+        fix = "Give a value or 'otsu' to skip by, or leave the level out"
+        problems.append(Problem("skip_level", "nothing is to be looked for on it", fix))
+    elif not spec.level < spec.skip_level < len(info.levels):
+        coarser = f"level {spec.level + 1} to {len(info.levels) - 1}"
+        fix = f"Give {coarser}" if spec.level + 1 < len(info.levels) else "Leave it out: there is none"
+        problems.append(Problem("skip_level", f"{spec.skip_level} is no coarser level of the image", fix))
+
+
+def check_sizes(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> tuple[int, int]:
+    """Return the least and the most voxels of an object at the level that is segmented, 0 for no limit."""
+    least = _voxels("min_size", spec, info, problems)
+    most = _voxels("max_size", spec, info, problems)
+    if most is not None and most < max(1, least or 0):
+        message = f"{spec.max_size} is {'below min_size' if most >= 1 else 'less than a voxel'}"
+        problems.append(Problem("max_size", message, "Give a larger one, or leave it out"))
+    return ceil(least or 0), int(most or 0)
+
+
+def _voxels(field: str, spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> Fraction | None:
+    """Return a size in voxels; whole objects extend along tiled axes, linked ones along z too."""
+    value = getattr(spec, field)
+    if not isinstance(value, str):
+        return None if value is None else Fraction(value)
+    level = info.levels[min(spec.level, len(info.levels) - 1)]
+    linked = spec.merge.z_link is not None
+    chosen = [i for i, axis in enumerate(info.axes) if axis.tiled or (axis.looped and linked)]
+    names = [info.axes[i].name for i in chosen]
+    try:
+        return size_in_voxels(value, names, [level.scale[i] for i in chosen], [info.units[i] for i in chosen])
+    except ValueError as error:
+        unit = "um" + (str(len(names)) if len(names) > 1 else "")
+        fix = f"Give voxels, or a size such as '50 {unit}' for an image that has units"
+        problems.append(Problem(field, str(error), fix))
+        return None
 
 
 def check_output(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> None:
@@ -143,7 +195,10 @@ def make_grid(
     problems: list[Problem],
     warnings: list[str],
 ) -> TileGrid | None:
-    """Return the grid over the label axes; `voxels` is what memory allows for one tile."""
+    """Return the grid over the label axes; `voxels` is what memory allows for one tile.
+
+    Looped axes (time, planes) have tiles of 1 without overlap; nothing is said of them.
+    """
     level = info.levels[spec.level]
     shape, chunks = info.label_values(level.shape), info.label_values(level.chunks)
     space = tuple(info.axes[i].tiled for i in info.label_axes)
@@ -200,7 +255,7 @@ def _evidence(
     warnings: list[str],
 ) -> tuple[int, ...]:
     """Return the overlap, at least 2 voxels where tiles meet if the rule compares overlaps."""
-    if spec.merge.rule != "iou":
+    if not spec.merge.overlapping:
         return overlap
     grown = tuple(max(h, LEAST_OVERLAP) if t < n else h for h, t, n in zip(overlap, tile, size, strict=True))
     if grown != overlap:

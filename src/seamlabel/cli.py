@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from seamlabel import commands
+from seamlabel import commands, merge_command
 from seamlabel.errors import IncompleteError, Problem, SeamlabelError, SpecError
 from seamlabel.spec import RunSpec
 
@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_info(subs)
     _add_backends(subs)
     _add_segment(subs)
+    _add_merge(subs)
     _add_view(subs)
     _add_demo(subs)
     for sub in subs.choices.values():
@@ -91,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_OPTIONS = {"tile_shape": "--tile", "merge.rule": "--merge", "image": "IMAGE"}
+_OPTIONS = {"tile_shape": "--tile", "merge.rule": "--merge", "image": "IMAGE", "again": "--again"}
 _Subs = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -130,28 +131,76 @@ def _add_segment(subs: _Subs) -> None:  # type: ignore[valid-type]
     method.add_argument("--function", metavar="FILE.py:FN", help="your own fn(tile) -> labels")
     method.add_argument("--level", type=int, metavar="N", help="resolution level, 0 = full")
     method.add_argument("--channels", metavar="A,B", help="names or numbers")
-    method.add_argument("--min-size", type=int, metavar="N", help="remove smaller objects, in voxels")
+    method.add_argument("--planes", action="store_true", default=None, help="plane by plane across z, in 2D")
+    _add_objects(add)
     tiles = add.add_argument_group("tiles")
     tiles.add_argument("--tile", metavar="N", help="1024, or 32,1024,1024, or auto")
     tiles.add_argument("--overlap", metavar="N", help="32, or 4,32,32, or auto")
-    tiles.add_argument("--merge", metavar="RULE", help="iou (default) or touching")
+    tiles.add_argument("--merge", metavar="RULE", help="iou (default), touching, face, or file.py:function")
     tiles.add_argument("--iou", type=float, metavar="X", help="least overlap of one object, 0 to 1")
+    tiles.add_argument("--z-link", type=float, metavar="X", help="of one object in two planes; default: none")
     tiles.add_argument(
         "--connectivity", type=int, metavar="N", help="for touching: 1 faces, 2 edges, 3 corners"
     )
-    tiles.add_argument("--skip-empty", metavar="X", help="skip tiles with nothing above X, or above otsu")
+    _add_skipping(add)
     out = add.add_argument_group("output")
     out.add_argument("--name", metavar="NAME", help="of the labels; default labels")
     out.add_argument("--output", metavar="PATH", help="an OME-Zarr of its own for the labels")
+    out.add_argument("--table", metavar="PATH", help="a table of all objects too: .csv or .parquet")
     out.add_argument("--overwrite", action="store_true", default=None, help="replace labels of that name")
     how = add.add_argument_group("how")
     how.add_argument("--executor", metavar="KIND", help="auto, serial or threads")
     how.add_argument("--workers", type=int, metavar="N", help="tiles at once")
     how.add_argument("--plan", action="store_true", help="only show what would be done")
+    how.add_argument("--keep", action="store_true", help="keep the tiles, for 'seamlabel merge'")
     how.add_argument("--save-spec", metavar="RUN.json", help="save the run file, for --spec")
     how.add_argument("--json", action="store_true", help="events as JSON lines")
     how.add_argument("--quiet", action="store_true", help="no progress")
     add.set_defaults(command=commands.segment)
+
+
+def _add_objects(add: argparse.ArgumentParser) -> None:
+    objects = add.add_argument_group("objects")
+    objects.add_argument("--min-size", metavar="N", help='remove smaller ones; voxels, or "50 um2"')
+    objects.add_argument("--max-size", metavar="N", help='remove larger ones; voxels, or "0.2 mm3"')
+    objects.add_argument(
+        "--drop-border", action="store_true", default=None, help="remove those at the image's border"
+    )
+    objects.add_argument("--fill-holes", action="store_true", default=None, help="fill what one encloses")
+
+
+def _add_skipping(add: argparse.ArgumentParser) -> None:
+    tiles = add.add_argument_group("empty tiles")
+    tiles.add_argument("--skip-empty", metavar="X", help="skip: nothing above X, or otsu, or in mask X.zarr")
+    tiles.add_argument("--skip-level", type=int, metavar="N", help="judged by that level, without reading")
+
+
+def _add_merge(subs: _Subs) -> None:  # type: ignore[valid-type]
+    add = subs.add_parser("merge", help="merge the tiles of a kept run again")  # type: ignore[attr-defined]
+    add.add_argument("run_dir", metavar="RUN_DIR", help="of 'seamlabel segment IMAGE --keep'")
+    how = add.add_argument_group("settings", "those of the run where not given")
+    how.add_argument("--iou", type=float, metavar="X", help="least overlap of one object, 0 to 1")
+    how.add_argument("--merge", metavar="RULE", help="iou, or file.py:function")
+    how.add_argument("--z-link", type=float, metavar="X", help="of one object in two planes")
+    how.add_argument("--min-size", metavar="N", help='remove smaller objects; voxels, or "50 um2"')
+    how.add_argument("--max-size", metavar="N", help='remove larger ones; voxels, or "0.2 mm3"')
+    how.add_argument("--drop-border", action=argparse.BooleanOptionalAction, help="at the image's border")
+    by_hand = add.add_argument_group("edits", "kept in RUN_DIR; points are voxels, as often as wanted")
+    by_hand.add_argument("--join", action="append", metavar="Y,X:Y,X", help="two objects are one")
+    by_hand.add_argument("--cut", action="append", metavar="Y,X:Y,X", help="two objects are not one")
+    by_hand.add_argument("--remove", action="append", metavar="Y,X", help="remove an object")
+    by_hand.add_argument("--edits", metavar="FILE", help="a table: kind,y1,x1,y2,x2; or JSON")
+    by_hand.add_argument("--no-edits", action="store_true", help="forget those made before")
+    tiles = add.add_argument_group("tiles")
+    tiles.add_argument(
+        "--again", metavar="N,N", help="segment these again first; or missing, all that failed"
+    )
+    out = add.add_argument_group("output")
+    out.add_argument("--name", metavar="NAME", help="of the labels; default: replace those of the run")
+    out.add_argument("--output", metavar="PATH", help="an OME-Zarr of its own for the labels")
+    out.add_argument("--json", action="store_true", help="events as JSON lines")
+    out.add_argument("--quiet", action="store_true", help="no progress")
+    add.set_defaults(command=merge_command.merge)
 
 
 def _add_view(subs: _Subs) -> None:  # type: ignore[valid-type]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from seamlabel import registry
 from seamlabel.errors import Problem, SeamlabelError, SpecError
 from seamlabel.events import RunStarted, to_json
+from seamlabel.merge_command import say_end
 from seamlabel.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -34,13 +35,14 @@ def sample(args: Namespace) -> int:
 
 def info(args: Namespace) -> int:
     """Print what an image holds."""
-    from seamlabel.io.journal import unfinished_runs
+    from seamlabel.io.journal import kept_runs, unfinished_runs
     from seamlabel.io.sources import image_info
 
     found = image_info(args.image)
     runs = [(str(path), tiles) for path, tiles in unfinished_runs(args.image)]
     if args.json:
-        print(json.dumps({**asdict(found), "unfinished_runs": runs}, indent=2))
+        kept = [str(path) for path in kept_runs(args.image)]
+        print(json.dumps({**asdict(found), "unfinished_runs": runs, "kept_runs": kept}, indent=2))
         return 0
     print(f"{found.path}: OME-Zarr {found.ngff_version}, {found.dtype}")
     print("\n".join(_describe(found)))
@@ -51,6 +53,8 @@ def info(args: Namespace) -> int:
         print(
             f"unfinished {path}: {tiles} tile{'s' * (tiles != 1)} done; a new run starts afresh, or delete it"
         )
+    for folder in kept_runs(args.image):
+        print(f"kept       {folder}: seamlabel merge {folder}")
     return 0
 
 
@@ -126,16 +130,23 @@ def segment(args: Namespace) -> int:
             print(json.dumps(to_json(event)), flush=True)
 
     try:
-        result = api.carry_out(plan, progress=not (args.quiet or args.json), on_event=listen)
+        result = api.carry_out(plan, keep=args.keep, progress=not (args.quiet or args.json), on_event=listen)
     except KeyboardInterrupt:
         kept = len(finished_tiles(Path(where))) if where and Path(where).is_dir() else 0
         tiles = f"{kept} finished tile{'s' * (kept != 1)} are in {where} until the next run. " if kept else ""
         print(f"\n{tiles}The labels were not touched.", file=sys.stderr)
         raise
     if not args.json:
-        objects = f"{result.n_objects:,} object{'s' * (result.n_objects != 1)}"
-        print(f"{objects} in {result.seconds:.1f} s: {result.path}")
+        say_end(result)
     return 0
+
+
+_SAME = (
+    *("image", "level", "planes", "min_size", "max_size", "drop_border", "skip_empty", "skip_level"),
+    *("fill_holes", "table"),
+    *("name", "output", "overwrite", "executor", "workers"),
+)
+"""Options that are fields of the spec as they are."""
 
 
 def _spec(args: Namespace) -> RunSpec:
@@ -149,27 +160,15 @@ def _spec(args: Namespace) -> RunSpec:
         params["target"] = args.function
     if backend == "function":
         params = _function_params(params)
-    merge = {
-        k: v
-        for k, v in (("rule", args.merge), ("iou", args.iou), ("connectivity", args.connectivity))
-        if v is not None
-    }
     given = {
-        "image": args.image,
-        "level": args.level,
         "channels": args.channels.split(",") if args.channels else None,
-        "min_size": args.min_size,
+        **{name: getattr(args, name) for name in _SAME},
         "tile_shape": _sizes("tile_shape", args.tile),
         "overlap": _sizes("overlap", args.overlap),
-        "skip_empty": args.skip_empty,
-        "name": args.name,
-        "output": args.output,
-        "overwrite": args.overwrite,
-        "executor": args.executor,
-        "workers": args.workers,
     }
     changes = {k: v for k, v in given.items() if v is not None}
-    merged = {**base.get("merge", {}), **merge}
+    merge = {"rule": args.merge, "iou": args.iou, "connectivity": args.connectivity, "z_link": args.z_link}
+    merged = {**base.get("merge", {}), **{k: v for k, v in merge.items() if v is not None}}
     return RunSpec(**{**base, **changes, "backend": backend, "params": params, "merge": merged})
 
 

@@ -95,5 +95,5 @@ class IncompleteError(SeamlabelError):
         number, reason = next(iter(self.failed.items()))
         super().__init__(
             f"{len(self.failed)} tile(s) failed, the labels were not written; tile {number}: {reason}",
-            "Mend the cause and run again",
+            f"Mend the cause, then segment them again: seamlabel merge {run_dir} --again missing",
         )

@@ -99,7 +99,8 @@ class RunFinished(_Progress):
     """The run ended.
 
     `path` is the label group that was written, empty if tiles failed and nothing was written;
-    `failed` maps tile numbers to reasons; `n_joined` counts the unions across seams.
+    `failed` maps tile numbers to reasons; `n_joined` counts the unions across seams. `report` is the
+    `MergeReport`, None where nothing was merged; its counts in JSON.
     """
 
     n_objects: int
@@ -108,6 +109,7 @@ class RunFinished(_Progress):
     failed: dict[int, str]
     seconds: float
     run_dir: str
+    report: Any = None
 
 
 Event = (
@@ -126,4 +128,6 @@ Event = (
 def to_json(event: Event) -> dict[str, Any]:
     """Return the event as plain data, its class name under ``"event"``."""
     values = {field.name: getattr(event, field.name) for field in fields(event)}
+    if values.get("report") is not None:
+        values["report"] = values["report"].counts
     return {"event": type(event).__name__, **values}

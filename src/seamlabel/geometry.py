@@ -6,13 +6,18 @@ Knows integers only: no pixels, no axes' meaning, no storage.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+RECENT = 4096
+"""Tiles that a grid keeps at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +193,18 @@ class TileGrid:
         IndexError
             If there is no such tile.
         """
+        return self._recent(number)
+
+    @cached_property
+    def _recent(self) -> Callable[[int], Tile]:
+        """The same as indexing; neighbours ask for the same tiles again and again."""
+        return lru_cache(maxsize=RECENT)(self._make)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made of."""
+        return TileGrid, (self.shape, self.tile_shape, self.overlap, self.align)
+
+    def _make(self, number: int) -> Tile:
         index = self.index(number)
         start = tuple(i * t for i, t in zip(index, self.tile_shape, strict=True))
         stop = tuple(min(a + t, n) for a, t, n in zip(start, self.tile_shape, self.shape, strict=True))
@@ -202,6 +219,12 @@ class TileGrid:
             start.append(first - first % self.align[axis])
             stop.append(first + size)
         return Box(tuple(start), tuple(stop))
+
+    def read_start(self, axis: int, index: Any) -> Any:
+        """Return where read boxes start along an axis, for positions in the grid (numbers or arrays)."""
+        last = self.shape[axis] - self.read_shape[axis]
+        first = np.clip(index * self.tile_shape[axis] - self.overlap[axis], 0, last)
+        return first - first % self.align[axis]
 
     def index(self, number: int) -> tuple[int, ...]:
         """Return the position in the grid of tile `number`."""

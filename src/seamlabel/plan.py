@@ -16,6 +16,8 @@ from seamlabel.checks import (
     bytes_per_voxel,
     check_image,
     check_output,
+    check_planes,
+    check_sizes,
     check_skipping,
     find_backend,
     find_channels,
@@ -24,9 +26,12 @@ from seamlabel.checks import (
     too_large,
 )
 from seamlabel.errors import Problem, SpecError
+from seamlabel.order import at_once, cache_wanted, chunk_cells, tile_order
 from seamlabel.staged import ObjectFilter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from seamlabel.axes import Axis, ImageInfo
     from seamlabel.geometry import TileGrid
     from seamlabel.registry import Backend
@@ -34,6 +39,8 @@ if TYPE_CHECKING:
 
 ENGINE_BYTES = 250_000_000
 """Interpreter, libraries, staging cache and the paint pass, whatever the tiles."""
+MOST_CACHE_BYTES = 1 << 29
+"""Most memory for decoded chunks; images whose rows of tiles need more are worked on in bands."""
 STAGED_BYTES_PER_VOXEL = 0.1
 """Compressed labels on disk, upper end of what was measured on tissue (0.03 to 0.12)."""
 
@@ -47,24 +54,27 @@ class Plan:
     spec : RunSpec
         What was asked for.
     info : ImageInfo
-        The image.
+        The image; its axis z is looped if planes are segmented.
     backend : Backend
         Record of the backend; `params` is its checked parameter dataclass.
     grid : TileGrid
-        Tiles over the label axes (time and space) at level ``spec.level``; time has tiles of 1 and
-        no overlap.
+        Tiles over the label axes (time and space) at level ``spec.level``; looped axes (time,
+        planes) have tiles of 1 and no overlap.
     axes : tuple of Axis
         The label axes.
     channels : tuple of int
         Chosen channels; empty where the image has no channel axis.
-    min_size : int
-        Whole objects of fewer voxels are removed.
+    min_size, max_size : int
+        Whole objects of fewer or more voxels are removed; 0 is no limit.
     executor : {"serial", "threads"}
         Where tiles are segmented.
     workers : int
         Tiles at once.
     peak_bytes : int
         Estimated peak memory.
+    cache_bytes : int
+        Of it, for decoded chunks of the image: enough to decode each once in the order of `order`,
+        if memory allows.
     output : str or None
         OME-Zarr that gets ``labels/NAME``; None: a temporary one.
     run_dir : str or None
@@ -81,31 +91,31 @@ class Plan:
     axes: tuple[Axis, ...]
     channels: tuple[int, ...]
     min_size: int
+    max_size: int
     executor: Literal["serial", "threads"]
     workers: int
     peak_bytes: int
+    cache_bytes: int
     output: str | None
     run_dir: str | None
     warnings: tuple[str, ...] = ()
 
     @property
     def joined(self) -> tuple[bool, ...]:
-        """For every label axis, whether labels are joined along it (space yes, time no)."""
+        """For every label axis, whether labels are joined along it (space yes; time no, planes no)."""
         return tuple(axis.tiled for axis in self.axes)
-
-    def order(self) -> range:
-        """Return the order of the tiles."""
-        return range(len(self.grid))
 
     @property
     def linked(self) -> int | None:
         """Label axis of planes that are segmented one by one and linked; None if there is none."""
-        return None
+        if self.spec.merge.z_link is None:
+            return None
+        return next(i for i, axis in enumerate(self.axes) if axis.looped)
 
     @property
     def keep(self) -> ObjectFilter:
         """Which whole objects are kept."""
-        return ObjectFilter(self.min_size)
+        return ObjectFilter(self.min_size, self.max_size, self.spec.drop_border)
 
     @property
     def level_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -132,6 +142,11 @@ class Plan:
         """Peak memory of segmenting one tile."""
         return prod(self.grid.read_shape) * bytes_per_voxel(self.backend, self.info, self.channels)
 
+    def order(self) -> Iterator[int]:
+        """Yield the numbers of all tiles in the order in which they are best worked on."""
+        chunks, size = chunk_cells(self.info, self.spec.level, self.channels)
+        return tile_order(self.grid, chunks, self.joined, self.cache_bytes // size, at_once(self.workers))
+
     def summary(self) -> str:
         """Return the plan as a few lines for people."""
         names = "".join(axis.name for axis in self.axes)
@@ -147,6 +162,7 @@ class Plan:
             f"about {human(self.peak_bytes)} in all, {human(self.stage_bytes)} of disk for staging",
             f"output   {self.output or 'a temporary store'}, labels/{self.spec.name}",
         ]
+        lines += [f"table    {self.spec.table}"] if self.spec.table else []
         return "\n".join(lines + [f"note     {warning}" for warning in self.warnings])
 
     def _channels(self) -> str:
@@ -155,20 +171,40 @@ class Plan:
 
     def _merge(self) -> str:
         merge = self.spec.merge
-        if merge.rule == "iou":
-            text = f"iou of at least {merge.iou:g}"
-        else:
-            text = "touching" + (f", connectivity {merge.connectivity}" if merge.connectivity else "")
-        if self.min_size > 1:
-            text += f"; objects under {self.min_size} voxels are removed"
-        if self.spec.skip_empty is not None:
-            text += f"; tiles with nothing above {self.spec.skip_empty} are skipped"
-        return text
+        text = merge.rule
+        if merge.rule in ("iou", "face"):
+            text += f" of at least {merge.iou:g}"
+        elif merge.rule == "touching" and merge.connectivity:
+            text += f", connectivity {merge.connectivity}"
+        if self.spec.planes:
+            linked = "" if merge.z_link is None else f", linked by iou of at least {merge.z_link:g}"
+            text += f"; plane by plane{linked}"
+        return text + self._removed() + self._skipped()
+
+    def _removed(self) -> str:
+        """Say which objects are removed."""
+        sizes = [f"under {self.min_size}"] if self.min_size > 1 else []
+        sizes += [f"over {self.max_size}"] if self.max_size else []
+        what = [f"{' or '.join(sizes)} voxels"] if sizes else []
+        what += ["at the border"] if self.spec.drop_border else []
+        filled = "; holes are filled" if self.spec.fill_holes else ""
+        return filled + (f"; objects {' or '.join(what)} are removed" if what else "")
+
+    def _skipped(self) -> str:
+        """Say which tiles are skipped."""
+        limit, level = self.spec.skip_empty, self.spec.skip_level
+        if limit is None:
+            return ""
+        if isinstance(limit, float) or limit == "otsu":
+            what = f"{limit:g}" if isinstance(limit, float) else limit
+            where = "" if level is None else f" on level {level}"
+            return f"; tiles with nothing above {what}{where} are skipped"
+        return f"; tiles outside {'the mask' if limit == 'mask' else limit} are skipped"
 
 
-def _whole_objects(spec: RunSpec, backend: Backend, params: Any) -> tuple[int, Any]:
+def _whole_objects(min_size: int, backend: Backend, params: Any) -> tuple[int, Any]:
     """Return what the engine applies to whole objects, and the parameters without it."""
-    min_size = max(spec.min_size, *(getattr(params, name) for name in backend.whole_object), 0)
+    min_size = max(min_size, *(getattr(params, name) for name in backend.whole_object), 0)
     if backend.whole_object:
         params = replace(params, **dict.fromkeys(backend.whole_object, 0))
     return min_size, params
@@ -182,6 +218,21 @@ def _describe(params: Any) -> str:
     """Return parameters for people: None is auto; what is empty or the engine's is left out."""
     shown = {k: "auto" if v is None else v for k, v in vars(params).items() if v != {} and k != "min_size"}
     return ", ".join(f"{k}={v}" for k, v in shown.items())
+
+
+def _checked(spec: RunSpec, info: ImageInfo) -> tuple[Backend, Any, tuple[int, ...], tuple[int, int]]:
+    """Return backend, its parameters, channels, and least and most voxels of an object."""
+    problems: list[Problem] = []
+    found = find_backend(spec, problems)
+    check_image(spec, info, problems)
+    check_planes(spec, info, problems)
+    check_skipping(spec, info, found[1] if found else None, problems)
+    sizes = check_sizes(spec, info, problems)
+    check_output(spec, info, problems)
+    channels = find_channels(spec, info, found[0] if found else None, problems)
+    if problems or found is None:
+        raise SpecError(problems)
+    return *found, channels, sizes
 
 
 def resolve(
@@ -210,15 +261,9 @@ def resolve(
     SpecError
         Listing everything that is wrong, by field.
     """
+    info = info.by_planes() if spec.planes else info
+    backend, params, channels, sizes = _checked(spec, info)
     problems: list[Problem] = []
-    found = find_backend(spec, problems)
-    check_image(spec, info, problems)
-    check_skipping(spec, found[1] if found else None, problems)
-    check_output(spec, info, problems)
-    channels = find_channels(spec, info, found[0] if found else None, problems)
-    if problems or found is None:
-        raise SpecError(problems)
-    backend, params = found
     budget = memory.available() if memory_bytes is None else memory_bytes
     cost = bytes_per_voxel(backend, info, channels)
     warnings: list[str] = []
@@ -229,7 +274,10 @@ def resolve(
     workers = auto_workers(spec.workers, spec.executor, len(grid), tile_bytes, budget, cores)
     if workers < 1:
         raise SpecError([too_large(tile_bytes, budget, grid)])
-    min_size, params = _whole_objects(spec, backend, params)
+    wanted = cache_wanted(info, spec.level, channels, grid, workers)
+    spare = max(budget - workers * tile_bytes, budget // 32)  # little memory: a small cache, no failure
+    cache_bytes = min(wanted, MOST_CACHE_BYTES, budget // 4, spare)
+    min_size, params = _whole_objects(sizes[0], backend, params)
     target = spec.output or spec.image
     return Plan(
         spec=spec,
@@ -240,9 +288,11 @@ def resolve(
         axes=tuple(info.axes[i] for i in info.label_axes),
         channels=channels,
         min_size=min_size,
+        max_size=sizes[1],
         executor="serial" if spec.executor == "serial" else "threads",
         workers=workers,
-        peak_bytes=ENGINE_BYTES + workers * tile_bytes,
+        peak_bytes=ENGINE_BYTES + workers * tile_bytes + cache_bytes,
+        cache_bytes=cache_bytes,
         output=target,
         run_dir=f"{os.path.realpath(os.path.expanduser(target))}.seamlabel/{spec.name}" if target else None,
         warnings=tuple(warnings),

@@ -1,16 +1,19 @@
 """`RunSpec`: what the user wants, frozen, checked for types and ranges, and its JSON form.
 
-Knows nothing of the image: whether the wishes fit it is `resolve`'s to say. The only module that
-imports pydantic.
+Knows nothing of the image: whether the wishes fit it is `resolve`'s to say.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from seamlabel.errors import Problem, SpecError
+from seamlabel.frozen import Frozen
+from seamlabel.functions import is_target
+from seamlabel.sizes import parse_size
 
 Auto = Literal["auto"]
 Positive = Annotated[int, Field(ge=1)]
@@ -20,89 +23,59 @@ _FIXES = {
     "tile_shape": "Give voxels per space axis, 1 or more: 1024, (32, 512, 512) or 'auto'",
     "overlap": "Give voxels per space axis, 0 or more: 32, (4, 32, 32), {'y': 32, 'x': 32} or 'auto'",
     "executor": "Use 'auto', 'serial' or 'threads'",
-    "merge": "Use 'iou', 'touching' or 'face'",
-    "rule": "Use 'iou', 'touching' or 'face'",
+    "merge": "Use 'iou', 'touching', 'face' or 'file.py:function'",
+    "rule": "Use 'iou', 'touching', 'face' or 'file.py:function'",
     "iou": "Use a number above 0, at most 1; 0.2 suits most",
     "connectivity": "Use 1 for faces, 2 for edges too, 3 for corners too",
     "name": "Use up to 100 letters, digits, '-', '_' and '.', not starting with '.' or '_'",
     "level": "Use 0 for full resolution, 1 or more for coarser levels",
-    "min_size": "Give voxels, 0 or more",
+    "min_size": "Give voxels, 0 or more, or a size such as '50 um2' or '20 um3'",
+    "max_size": "Give voxels, 1 or more, or a size such as '500 um2' or '900 um3'",
+    "z_link": "Use a number above 0, at most 1; 0.3 suits most",
     "workers": "Give 1 or more, or leave it out",
     "retries": "Give 0 or more",
-    "skip_empty": "Give a finite pixel value, or 'otsu'",
+    "table": "Give a path that ends in .csv or .parquet",
+    "skip_empty": "Give a finite pixel value, 'otsu', or the path of a mask",
+    "skip_level": "Give a level coarser than the one that is segmented",
     "channels": "Give channel names or numbers, such as ['DAPI'] or [0, 2]",
 }
 
 
-class _Frozen(BaseModel):
-    """Frozen, refusing unknown keys, raising `SpecError` instead of pydantic's own error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise SpecError(_problems(error, type(self))) from None
+class _Spec(Frozen):
+    fixes: ClassVar[dict[str, str]] = _FIXES
 
 
-_OTHER_TYPES = {"literal_error", "int_type", "tuple_type", "dict_type", "int_parsing", "float_parsing"}
-_MESSAGES = {
-    "greater_than_equal": "{input!r} is below {ge}",
-    "greater_than": "{input!r} is not above {gt}",
-    "less_than_equal": "{input!r} is above {le}",
-    "literal_error": "{input!r} is not one of {expected}",
-    "int_parsing": "{input!r} is not a whole number",
-    "int_type": "{input!r} is not a whole number",
-    "int_from_float": "{input!r} is not a whole number",
-    "finite_number": "{input!r} is not a finite number",
-    "string_pattern_mismatch": "{input!r} is not allowed",
-    "string_too_long": "a name of more than {max_length} letters",
-    "extra_forbidden": "unknown field",
-}
+RULES = ("iou", "touching", "face")
 
 
-def _problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """Return one problem per field; of a union's errors the one of the branch that came closest."""
-    by_field: dict[str, Problem] = {}
-    for item in sorted(error.errors(), key=lambda item: item["type"] in _OTHER_TYPES):
-        field = str(item["loc"][0]) if item["loc"] else "spec"
-        context = dict(item.get("ctx", {}))
-        inner = context.get("error")
-        if isinstance(inner, SpecError):  # of a part that is a spec itself
-            for part in inner.problems:
-                by_field[f"{field}.{part.field}"] = Problem(f"{field}.{part.field}", part.message, part.fix)
-            continue
-        template = _MESSAGES.get(item["type"], "{input!r}: {message}")
-        message = template.format(
-            **context, input=item["input"], message=item["msg"].removeprefix("Value error, ")
-        )
-        fix = _FIXES.get(field, "")
-        if item["type"] == "extra_forbidden":
-            fix = f"Known fields: {', '.join(model.model_fields)}"
-        by_field.setdefault(field, Problem(field, message, fix))
-    return list(by_field.values())
+def _rule(value: str) -> str:
+    if value not in RULES and not is_target(value):
+        expected = "'iou', 'touching' or 'face', nor a function"
+        raise PydanticCustomError("rule", "not a rule", {"expected": expected})
+    return value
 
 
-class MergeSpec(_Frozen):
+class MergeSpec(_Spec):
     """How labels of neighbouring tiles are judged to be one object.
 
     Parameters
     ----------
-    rule : {"iou", "touching", "face"}
-        ``"iou"``: the two tiles' versions of an object overlap enough in the seam.
-        ``"touching"``: foreground that touches across a tile border is one object; right for
-        connected-component backends only. ``"face"``: the two layers of voxels along a tile border
-        are alike enough; for tiles made without overlap.
+    rule : {"iou", "touching", "face"} or str
+        ``"iou"``: the two tiles' versions of an object overlap enough in the seam. ``"touching"``:
+        foreground that touches across a tile border is one object; right for connected-component
+        backends only. ``"face"``: the two layers of voxels along a tile border are alike enough; for
+        tiles made without overlap. ``"file.py:function"`` or ``"module:function"``: a `SeamRule`.
     iou : float
-        Least intersection over union of two fragments, above 0, at most 1.
+        For ``"iou"`` and ``"face"``: least intersection over union of two fragments, above 0, at
+        most 1.
     connectivity : int or None
         For ``"touching"``: 1 for faces, 2 for edges too, 3 for corners too; None for all.
     z_link : float or None
-        For planes: least intersection over union of objects of neighbouring planes that are one.
+        For planes: least intersection over union of two objects of neighbouring planes that are
+        one, above 0, at most 1. None: objects stay in their plane.
     """
 
-    rule: Literal["iou", "touching", "face"] = "iou"
+    rule: Annotated[str, AfterValidator(_rule)] = "iou"
     iou: Annotated[float, Field(gt=0, le=1)] = 0.2
     connectivity: Positive | None = None
     z_link: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -111,6 +84,11 @@ class MergeSpec(_Frozen):
     def overlapping(self) -> bool:
         """Whether the rule compares voxels that both tiles have segmented."""
         return self.rule not in ("touching", "face")
+
+    @property
+    def custom(self) -> bool:
+        """Whether the rule is a function."""
+        return self.rule not in RULES
 
 
 def _merge(value: Any) -> Any:
@@ -133,6 +111,23 @@ def _channels(value: Any) -> Any:
     return (value,) if isinstance(value, int | str) and not isinstance(value, bool) else value
 
 
+def _number(value: Any) -> Any:
+    """Take numbers also as text."""
+    if not isinstance(value, str):
+        return _plain(value)
+    try:
+        return int(value) if value.removeprefix("-").isdecimal() else float(value)
+    except ValueError:
+        return value
+
+
+def _size(value: Any) -> Any:
+    value = _number(value)
+    if isinstance(value, str):
+        parse_size(value)
+    return value
+
+
 def _name(value: str) -> str:
     if value in {"zarr.json", "labels.json"}:
         msg = "taken by the store itself"
@@ -144,10 +139,14 @@ Channel = Annotated[int, Field(strict=True, ge=0)] | str
 Params = Annotated[dict[str, Any], BeforeValidator(_plain)]
 Sizes = Annotated[Auto | Positive | tuple[Positive, ...], BeforeValidator(_plain)]
 Overlap = Annotated[Auto | Natural | tuple[Natural, ...] | dict[str, Natural], BeforeValidator(_plain)]
+MinSize = Annotated[Natural | str, BeforeValidator(_size)]
+MaxSize = Annotated[Positive | str, BeforeValidator(_size)]
+Limit = Annotated[float, Field(allow_inf_nan=False)]
+Skip = Annotated[Limit | Annotated[str, Field(min_length=1)] | None, BeforeValidator(_number)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(_name)]
 
 
-class RunSpec(_Frozen):
+class RunSpec(_Spec):
     """What the user wants of a run: image, backend, tiles, merge, output. JSON round trip.
 
     Parameters
@@ -167,21 +166,37 @@ class RunSpec(_Frozen):
     overlap : "auto", int, tuple of int or dict
         Voxels per space axis that a tile reads past its core, on every side. An int is capped at
         the tile's extent along each axis.
+    planes : bool
+        Segment every plane across z by itself: the backend gets 2D planes, and tiles do not overlap
+        along z. `merge.z_link` says which objects of neighbouring planes are one.
     merge : MergeSpec or str
         How objects are joined across tiles.
-    min_size : int
-        Whole objects of fewer voxels are removed.
+    min_size, max_size : int or str
+        Whole objects that are smaller or larger are removed. In voxels of the level that is
+        segmented, or as ``"50 um2"``, ``"0.2 mm3"``: an area for 2D images and planes, a volume for
+        3D images and linked planes. `max_size` None is no limit.
+    drop_border : bool
+        Objects that touch the border of the image (in planes: of the plane) are removed.
+    fill_holes : bool
+        Background that one object alone encloses (in planes: in the plane) becomes part of it, before
+        sizes are judged.
     output : str or None
         None: into the image's own ``labels``. A path: an OME-Zarr of its own.
+    table : str or None
+        Path of a table of all objects to write, ending in ``.csv`` or ``.parquet``.
     name : str
         Name of the label.
     overwrite : bool
         Replace a label of that name, once the new one is whole.
     sequential : bool
         Ids 1..N without gaps; else gaps may stay where objects were joined or removed.
-    skip_empty : None, float or "otsu"
+    skip_empty : None, float, "otsu" or str
         Do not segment tiles in which no voxel exceeds this value (or Otsu's threshold of the
-        whole image).
+        whole image); or that hold nothing of a mask, given as the path of an OME-Zarr.
+        ``"mask"``: an array that is handed over in Python.
+    skip_level : int or None
+        For `skip_empty` by value: look at this coarser level first, and do not read tiles in which
+        it exceeds nothing. Objects smaller than its voxels may be missed.
     executor : {"auto", "serial", "threads"}
         Where tiles are segmented.
     workers : int or None
@@ -202,13 +217,19 @@ class RunSpec(_Frozen):
     channels: Annotated[tuple[Channel, ...] | None, BeforeValidator(_channels)] = None
     tile_shape: Sizes = "auto"
     overlap: Overlap = "auto"
+    planes: bool = False
     merge: Annotated[MergeSpec, BeforeValidator(_merge)] = MergeSpec()
-    min_size: Natural = 0
+    min_size: MinSize = 0
+    max_size: MaxSize | None = None
+    drop_border: bool = False
+    fill_holes: bool = False
     output: str | None = None
+    table: Annotated[str, Field(pattern=r"(?i)\.(csv|parquet)$")] | None = None
     name: Name = "labels"
     overwrite: bool = False
     sequential: bool = True
-    skip_empty: Annotated[float, Field(allow_inf_nan=False)] | Literal["otsu"] | None = None
+    skip_empty: Skip = None
+    skip_level: Positive | None = None
     executor: Literal["auto", "serial", "threads"] = "auto"
     workers: Positive | None = None
     retries: Natural = 1

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 from itertools import permutations
 
 import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from hypothesis import given
+from hypothesis import strategies as st
 
+from seamlabel import RunSpec, resolve
+from seamlabel.axes import parse_axes
 from seamlabel.errors import ImageError, OutputError
 from seamlabel.geometry import Box
-from seamlabel.io import sources
+from seamlabel.io import boxes, sources
+from seamlabel.io.ahead import ReadAhead
 from seamlabel.io.ngff.model import open_image
 from seamlabel.io.sources import image_info, open_labels, open_source
 
@@ -135,7 +142,7 @@ def test_a_sample_of_a_huge_level_is_spread_evenly_and_always_the_same(monkeypat
 
 def test_a_sample_does_not_need_chunks(monkeypatch):
     monkeypatch.setattr(sources, "SAMPLE_VOXELS", 1000)
-    monkeypatch.setattr(sources, "_PIECE_VOXELS", 100)
+    monkeypatch.setattr(boxes, "_PIECE_VOXELS", 100)
     assert 800 <= source_of(np.ones((200, 300)), None, ()).sample(0).size <= 1000
 
 
@@ -240,3 +247,177 @@ def test_an_array_that_looks_like_a_colour_picture_has_to_name_its_axes():
         image_info(picture)
     assert image_info(picture, axes="yxc").channels == ("0", "1", "2")
     assert image_info(picture, axes="zyx").names == "zyx"
+
+
+def stored(tmp_path, pixels, chunks, axes, written=None, **options):
+    """An OME-Zarr of one level; only the chunks under `written` have files."""
+    group = zarr.create_group(str(tmp_path / "a.zarr"), zarr_format=3)
+    array = group.create_array("0", shape=pixels.shape, chunks=chunks, dtype=pixels.dtype, **options)
+    part = written or (slice(None),) * pixels.ndim
+    array[part] = pixels[part]
+    scale = {"type": "scale", "scale": [1.0] * len(axes)}
+    datasets = [{"path": "0", "coordinateTransformations": [scale]}]
+    named = [dict(zip(("name", "type"), (x.name, x.kind), strict=True)) for x in parse_axes(axes)]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": named, "datasets": datasets}]}
+    return tmp_path / "a.zarr"
+
+
+GRIDS = {
+    "yx": ((96, 80), (16, 16), {"tile_shape": 24, "overlap": 5}),
+    "zyx": ((20, 48, 40), (4, 16, 16), {"tile_shape": (5, 20, 20), "overlap": 2}),
+    "tyx": ((3, 60, 64), (1, 16, 16), {"tile_shape": 20, "overlap": 3}),
+    "tcyx": ((2, 2, 60, 64), (1, 1, 16, 16), {"tile_shape": 20, "overlap": 3, "channels": (1,)}),
+    "tczyx": ((4, 2, 12, 40, 40), (2, 2, 4, 16, 16), {"tile_shape": 13, "overlap": 4, "channels": (0,)}),
+}
+
+
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("axes", GRIDS)
+def test_a_whole_run_decodes_every_chunk_once(tmp_path, axes, plain):
+    shape, chunks, fields = GRIDS[axes]
+    pixels = np.random.default_rng(2).integers(1, 1000, shape, dtype="uint16")
+    image = stored(tmp_path, pixels, chunks, axes) if plain else zarr.array(pixels, chunks=chunks)
+    info = image_info(image, axes=axes)
+    spec = RunSpec(image=info.path, backend="threshold", output=str(tmp_path / "b.zarr"), **fields)
+    plan = resolve(spec, replace(info, writable=True), memory_bytes=10**9, cores=2)
+    source = open_source(image, info, 0, plan.channels, plan.cache_bytes)
+    for number in plan.order():
+        box = plan.grid[number].read
+        source.prefetch(box)
+        where = dict(zip(plan.info.label_axes, box.slices, strict=True))
+        cut = tuple(
+            where.get(a, slice(plan.channels[0], plan.channels[0] + 1) if plan.channels else None)
+            for a in range(len(axes))
+        )
+        kept = pixels[cut].squeeze(tuple(i for i, a in enumerate(axes) if a in "tc"))
+        assert np.array_equal(source.read(box), kept)
+    source.close()
+    all_chunks = [-(-n // c) for n, c in zip(shape, chunks, strict=True)]
+    if "c" in axes:
+        all_chunks[axes.index("c")] = 1
+    assert len(plan.grid) > 8
+    assert source.decoded == np.prod(all_chunks)
+
+
+def test_bands_decode_little_more_than_once(tmp_path):
+    pixels = np.random.default_rng(2).integers(1, 1000, (960, 800), dtype="uint16")
+    image = stored(tmp_path, pixels, (16, 16), "yx")
+    info = image_info(image)
+    spec = RunSpec(image=str(image), backend="threshold", tile_shape=32, overlap=3)
+    plan = resolve(spec, info, memory_bytes=10**9, cores=1)
+    decoded = []
+    for share in (1, 2):
+        small = replace(plan, cache_bytes=plan.cache_bytes // share)
+        source = open_source(image, info, 0, (), small.cache_bytes)
+        for number in small.order():
+            source.read(plan.grid[number].read)
+        decoded.append(source.decoded)
+    assert decoded == [3000, 3240]  # one border between two bands: four columns of 60 chunks again
+
+
+def test_boxes_whose_chunks_have_no_files_are_missing(tmp_path):
+    pixels = np.random.default_rng(2).integers(1, 1000, (3, 64, 64), dtype="uint16")
+    image = stored(tmp_path, pixels, (1, 16, 16), "cyx", (slice(0, 2), slice(0, 32)), fill_value=4)
+    info = image_info(image)
+    one, two = (open_source(image, info, 0, channels) for channels in ((2,), (2, 0)))
+    assert one.fill == two.fill == 4
+    assert one.missing(Box((0, 0), (64, 64)))
+    assert not two.missing(Box((0, 0), (64, 64)))
+    assert two.missing(Box((32, 5), (64, 20)))
+    assert (two.read(Box((32, 5), (64, 20))) == 4).all()
+    assert two.decoded == 0
+    for array in (np.zeros((8, 8)), zarr.zeros((8, 8), chunks=(4, 4)), da.zeros((8, 8), chunks=4)):
+        source = source_of(array, None, ())
+        assert source.fill is None
+        assert not source.missing(Box((0, 0), (8, 8)))
+
+
+@given(
+    n=st.integers(1, 200),
+    factor=st.integers(1, 16),
+    up=st.booleans(),
+    data=st.data(),
+)
+def test_a_coarse_box_covers_every_voxel_of_the_fine_one(n, factor, up, data):
+    m = max(1, -(-n // factor) if up else n // factor)
+    start = data.draw(st.integers(0, n - 1))
+    stop = data.draw(st.integers(start + 1, n))
+    box = boxes.covering(Box((start,), (stop,)), (n,), (m,))
+    used = {min(x // factor, m - 1) for x in range(start, stop)}
+    assert box.start[0] <= min(used)
+    assert max(used) < box.stop[0] <= m
+    if m < n:
+        assert box.shape[0] <= (stop - start) * m / n + 4
+    else:
+        assert box == Box((start,), (stop,))
+
+
+def test_coarse_pixels_are_those_over_the_box(bench):
+    path = bench.image("tcyx")
+    source = open_source(path, image_info(path), 0, (2, 0))
+    got = source.coarse(1, Box((1, 10, 20), (2, 21, 30)))
+    assert np.array_equal(got, open_image(path).arrays[1][1, :, 4:12, 9:17][[2, 0]])
+    assert np.array_equal(source.coarse(0, Box((1, 3, 4), (2, 9, 9))), source.read(Box((1, 3, 4), (2, 9, 9))))
+
+
+def wait_for_reading_ahead():
+    for thread in threading.enumerate():
+        if thread.name == "seamlabel-read-ahead":
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+def test_what_was_read_ahead_is_not_decoded_again():
+    source = source_of(zarr.array(PIXELS[0, 0, 0], chunks=(5, 5)), None, ())
+    box = Box((0, 0), (10, 15))
+    source.prefetch(box)
+    wait_for_reading_ahead()
+    assert source.decoded == 6
+    source.prefetch(box)
+    assert np.array_equal(source.read(box), PIXELS[0, 0, 0, :10, :15])
+    assert source.decoded == 6
+    source.close()
+    source.prefetch(Box((10, 0), (20, 30)))
+    wait_for_reading_ahead()
+    assert source.decoded == 6
+
+
+def test_reading_ahead_keeps_errors_for_the_read(tmp_path):
+    image = stored(tmp_path, PIXELS[0, 0, 0], (10, 10), "yx")
+    (image / "0" / "c" / "0" / "1").write_bytes(b"nothing")
+    source = open_source(image, image_info(image), 0, ())
+    source.prefetch(Box((0, 0), (20, 30)))
+    wait_for_reading_ahead()
+    with pytest.raises(ImageError, match="c/0/1"):
+        source.read(Box((0, 0), (20, 30)))
+    assert np.array_equal(source.read(Box((10, 0), (20, 30))), PIXELS[0, 0, 0, 10:])
+
+
+def test_a_box_that_is_being_read_is_not_loaded_ahead():
+    begun, go, loaded = threading.Event(), threading.Event(), []
+
+    def load(box):
+        loaded.append(box)
+        begun.set()
+        assert go.wait(20)
+
+    ahead = ReadAhead(load)
+    ahead.ask("one")
+    assert begun.wait(20)
+    ahead.ask("two")
+    ahead.ask("three")
+    ahead.forget("two")
+    go.set()
+    wait_for_reading_ahead()
+    assert loaded == ["one", "three"]
+    ahead.ask("four")
+    wait_for_reading_ahead()
+    assert loaded == ["one", "three", "four"]
+
+
+def test_nothing_is_read_ahead_where_it_would_not_help():
+    for image in (PIXELS[0, 0, 0], da.from_array(PIXELS[0, 0, 0], chunks=(5, 5))):
+        source = source_of(image, None, ())
+        source.prefetch(Box((0, 0), (20, 30)))
+        wait_for_reading_ahead()
+        assert source.decoded == 0

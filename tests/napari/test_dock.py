@@ -207,6 +207,9 @@ def test_the_spec_of_the_form_round_trips(dock, image_path):
         retries=3,
         skip_empty="otsu",
         level=1,
+        merge={"rule": "iou", "iou": 0.4},
+        max_size=400,
+        drop_border=True,
     )
     with dock.qtbot.waitSignal(dock.form.valueChanged) as told:
         dock.form.setValue(spec)
@@ -263,3 +266,20 @@ def test_the_samples_open_with_one_click(dock, monkeypatch):
     dock.ready()
     assert dock.form.image.picture.path.endswith("cells_2d.zarr")
     assert not dock.form.image.empty.isVisibleTo(dock.form)
+
+
+def test_planes_of_a_spec_have_tiles_along_y_and_x_only(dock, tmp_path):
+    from seamlabel.io.ngff.images import write_image
+    from seamlabel.spec import RunSpec
+    from seamlabel.testing.cells import Tissue
+
+    path, tissue = str(tmp_path / "stack.zarr"), Tissue((6, 64, 64), "tissue3d")
+    write_image(path, tissue.shape, str(tissue.dtype), tissue.image, axes="zyx")
+    open_path(dock, path)
+    assert [box.prefix() for box in dock.form.tiles.shape.boxes] == ["z ", "y ", "x "]
+    spec = RunSpec(image=path, planes=True, tile_shape=(32, 40), overlap=(5, 6), merge={"z_link": 0.3})
+    dock.form.setValue(spec)
+    assert [box.prefix() for box in dock.form.tiles.shape.boxes] == ["y ", "x "]
+    value = dock.form.value()
+    assert (value.planes, value.merge.z_link) == (True, 0.3)
+    assert (value.tile_shape, value.overlap) == ((32, 40), (5, 6))

@@ -62,6 +62,8 @@ class Composer:
             return None
         if not differing.size and staged is not None:
             table = self.solution.table(tile.number, staged)
+            if not table.any():
+                return None
             return staged.painted(table)[part.relative_to(tile.read).slices]
         return self._disputed(tile, part, staged, differing.tolist())
 
@@ -78,8 +80,8 @@ class Composer:
         out, own, follows = np.zeros(part.shape, dtype), None, None
         if staged is not None:
             table = self.solution.table(tile.number, staged)
-            follows = self.solution.followers(tile.number, staged.n_all) >= 0
-            own = staged.labels()[part.relative_to(tile.read).slices]
+            follows = self.solution.followers(tile.number, staged.n_all + staged.n_pieces) >= 0
+            own = staged.labels(pieces=True)[part.relative_to(tile.read).slices]
             out = np.take(np.where(follows, table.dtype.type(0), table), own)
         for other in self._nearest(tile, neighbours):
             self._add_wholes(out, part, other)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seamlabel.kernels.local import node_dtype
+from seamlabel.engine.holes import without_pieces
+from seamlabel.kernels.local import HOLE, node_dtype
 from seamlabel.kernels.seams import ROW
 from seamlabel.staged import LABEL_BITS, NODE
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from seamlabel.geometry import Tile
     from seamlabel.kernels.local import LocalTile
     from seamlabel.protocols import LabelStore
-    from seamlabel.staged import ObjectFilter
+    from seamlabel.staged import ObjectFilter, StagedTile
 
 BUDGET_BYTES = 64_000_000
 _EMPTY = np.zeros(1, bool)
@@ -47,6 +48,8 @@ class Arrival:
         What they have in common with labels of neighbours that came before, named by keys.
     unclean : ndarray of int64, shape (n, 2)
         Pairs of tiles, lower first, that differ in labels that take part.
+    holes : ndarray of `HOLE`
+        What the tile and neighbours that came before know of its holes; and it of theirs.
     """
 
     tile: int
@@ -55,6 +58,7 @@ class Arrival:
     nodes: NDArray[Any]
     rows: NDArray[Any]
     unclean: NDArray[np.int64]
+    holes: NDArray[Any]
 
 
 class Front:
@@ -106,10 +110,11 @@ class Front:
                 self._matter[number] = matter, later
             for other in later:
                 self._hold(number, other, strips[other])
-        found, unclean = [np.zeros(0, ROW)], []
+        found, unclean, holes = [], [], [local.holes] if local else []
         for other in before:
-            rows, clean = self._compare(tile, other, (strips[other], matter), theirs[other])
+            rows, clean, beside = self._compare(tile, other, (strips[other], matter), theirs[other])
             found.append(rows)
+            holes.append(beside)
             if not clean:
                 unclean.append((min(number, other), max(number, other)))
         return Arrival(
@@ -117,19 +122,37 @@ class Front:
             n_core=local.staged.n_core if local else 0,
             interior=int(self._keep.interior(local.staged).sum()) if local else 0,
             nodes=local.nodes if local else np.zeros(0, node_dtype(self._finder.grid.ndim)),
-            rows=np.concatenate(found),
+            rows=_together(found, ROW),
             unclean=np.array(unclean, np.int64).reshape(-1, 2),
+            holes=_together(holes, HOLE),
         )
+
+    def recall(self, number: int, staged: StagedTile | None, later: set[int]) -> None:
+        """Take in a tile of an earlier run, to be compared with tiles that are segmented again.
+
+        Parameters
+        ----------
+        number : int
+            The tile.
+        staged : StagedTile or None
+            What is staged of it.
+        later : set of int
+            The tiles that it is compared with.
+        """
+        with self._lock:
+            self._here[number] = True
+            if staged is not None:
+                self._matter[number] = np.append(False, (staged.flags & NODE) > 0), later
+                self._dropped.update((number, other) for other in later)
 
     def _strip(
         self, tile: Tile, other: int, labels: NDArray[Any] | None, local: LocalTile | None
     ) -> NDArray[Any] | None:
-        """Return a tile's voxels that are compared with another, None if there is no label in them."""
-        if labels is None or local is None:
+        """Return a tile's voxels that are compared with another, None if there is nothing in them."""
+        if local is None:
             return None
         box = self._finder.part(tile, self._finder.grid[other])
-        part = labels[box.relative_to(tile.read).slices]
-        return local.rename(part) if part.any() else None
+        return local.strip(labels, box.relative_to(tile.read).slices)
 
     def _hold(self, number: int, other: int, strip: NDArray[Any] | None) -> None:
         if strip is None:
@@ -162,25 +185,36 @@ class Front:
         other: int,
         mine: tuple[NDArray[Any] | None, NDArray[np.bool_]],
         theirs: tuple[NDArray[Any] | None, NDArray[np.bool_]],
-    ) -> tuple[NDArray[Any], bool]:
+    ) -> tuple[NDArray[Any], bool, NDArray[Any]]:
         two = self._finder.grid[other]
         if theirs[0] is _EMPTY:
             theirs = self._read_back(two, tile), theirs[1]
         sides = [(tile, *mine), (two, *theirs)]
         sides.sort(key=lambda side: side[0].number)
         (one, a, matter_a), (two, b, matter_b) = sides
+        holes = self._finder.compare_ground(one, two, (a, b), (matter_a, matter_b))
+        if self._finder.fill:
+            a, b = without_pieces(a, matter_a.size - 1), without_pieces(b, matter_b.size - 1)
         if a is None or b is None:
             one_sided = _shows(a, matter_a) or _shows(b, matter_b)
-            return np.zeros(0, ROW), not (one_sided and self._finder.same_voxels(one, two))
+            return np.zeros(0, ROW), not (one_sided and self._finder.same_voxels(one, two)), holes
         rows, clean = self._finder.compare(one, two, (a, b), (matter_a, matter_b))
         rows["a"] += np.int64(one.number) << LABEL_BITS
         rows["b"] += np.int64(two.number) << LABEL_BITS
-        return rows, clean
+        return rows, clean, holes
 
     def _read_back(self, tile: Tile, other: Tile) -> NDArray[Any]:
         staged = self._store.read(tile.number)
-        assert staged is not None  # it kept a strip, so it has labels
-        return staged.labels()[self._finder.part(tile, other).relative_to(tile.read).slices]
+        assert staged is not None  # it kept a strip, so it has something
+        return staged.labels(pieces=True)[self._finder.part(tile, other).relative_to(tile.read).slices]
+
+
+def _together(parts: list[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return records one after the other; numpy takes long to join even none of them."""
+    parts = [part for part in parts if part.size]
+    if not parts:
+        return np.zeros(0, dtype)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _matter(local: LocalTile | None) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seamlabel.engine.records import pairs_of
 from seamlabel.engine.rules import seam_rule
 from seamlabel.kernels.relabel import ProvisionalUnions
 from seamlabel.kernels.solve import MergeInput
@@ -61,6 +62,10 @@ class Gathered:
         Where labels and pairs are kept.
     rule : SeamRule, optional
         Used instead of the one that `merge` names.
+    holes : RecordSink, optional
+        Where records of `HOLE` are kept, if holes are filled.
+    unclean : RecordSink, optional
+        Where pairs of tiles that differ are kept, as plain numbers; in memory if not given.
     """
 
     def __init__(
@@ -70,14 +75,16 @@ class Gathered:
         nodes: RecordSink,
         rows: RecordSink,
         rule: SeamRule | None = None,
+        holes: RecordSink | None = None,
+        unclean: RecordSink | None = None,
     ) -> None:
         self._grid, self._merge = grid, merge
-        self._nodes, self._rows = nodes, rows
+        self._nodes, self._rows, self._holes = nodes, rows, holes
         self._rule = rule or seam_rule(merge)
         self._interior = np.zeros(len(grid), np.int64)
         self._n_core = np.zeros(len(grid), np.int64)
         self._first = np.full(len(grid), -1, np.int64)  # -1: not here yet
-        self._unclean: list[NDArray[np.int64]] = []
+        self._unclean = unclean or MemoryRecords()
         self._waiting: dict[int, list[NDArray[Any]]] = {}
         self._unions = ProvisionalUnions()
 
@@ -94,9 +101,10 @@ class Gathered:
     def take(self, arrival: Arrival) -> int:
         """Take in a tile; return its first provisional id, less one."""
         self._nodes.append(arrival.nodes)
+        if self._holes is not None:
+            self._holes.append(arrival.holes)
         self._rows.append(arrival.rows)
-        if arrival.unclean.size:
-            self._unclean.append(arrival.unclean)
+        self._unclean.append(arrival.unclean.ravel())
         self._interior[arrival.tile] = arrival.interior
         self._n_core[arrival.tile] = arrival.n_core
         self._first[arrival.tile] = self._unions.add(arrival.n_core)
@@ -104,7 +112,10 @@ class Gathered:
 
     def joins(self, arrival: Arrival) -> tuple[tuple[int, int], ...]:
         """Return the provisional ids (gone, kept) that are one object, as far as both tiles are here."""
-        rows = np.concatenate([arrival.rows, *self._waiting.pop(arrival.tile, [])])
+        rows, waiting = arrival.rows, self._waiting.pop(arrival.tile, [])
+        rows = np.concatenate([rows, *waiting]) if waiting else rows
+        if not rows.size:
+            return ()
         rows = rows[rows["mutual"] == 1]
         counts = (rows[name].astype(np.int64) for name in ("common", "one", "other"))
         rows = rows[self._rule(*counts)]
@@ -125,15 +136,15 @@ class Gathered:
 
     def problem(self, keep: ObjectFilter) -> MergeInput:
         """Return what is to be merged, all tiles being here."""
-        unclean = np.concatenate([np.zeros((0, 2), np.int64), *self._unclean])
         return MergeInput(
             grid=self._grid,
             nodes=self._nodes,
             rows=self._rows,
-            unclean=unclean,
+            unclean=pairs_of(self._unclean),
             interior=self._interior,
             rule=self._rule,
             whole=self._merge.overlapping,
             z_link=self._merge.z_link,
             keep=keep,
+            holes=self._holes,
         )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seamlabel.engine.holes import Ground, hole_records
 from seamlabel.geometry import Box
-from seamlabel.kernels.local import LocalTile, View, describe
+from seamlabel.kernels.local import HOLE, LocalTile, View, describe
 from seamlabel.kernels.pieces import cut_to
 from seamlabel.kernels.relabel import renaming, run_starts
 from seamlabel.kernels.seams import border_steps, link_rows, overlap_rows, touching_rows
@@ -38,6 +40,8 @@ class SeamFinder:
         Voxels beyond which a cut changes no label, where the backend knows.
     linked : int or None
         Axis of planes that are segmented one by one and linked.
+    fill : bool
+        Whether holes of objects are filled.
     """
 
     grid: TileGrid
@@ -45,14 +49,15 @@ class SeamFinder:
     merge: MergeSpec
     radius: int | None = None
     linked: int | None = None
+    fill: bool = False
 
     @classmethod
     def of(cls, plan: Plan) -> SeamFinder:
         """Return the finder that a plan asks for."""
         radius = getattr(plan.params, "radius", None)
-        return cls(
-            plan.grid, plan.joined, plan.spec.merge, None if radius is None else ceil(radius), plan.linked
-        )
+        reach = None if radius is None else ceil(radius)
+        spec = plan.spec
+        return cls(plan.grid, plan.joined, spec.merge, reach, plan.linked, spec.fill_holes)
 
     @property
     def overlapping(self) -> bool:
@@ -66,14 +71,21 @@ class SeamFinder:
         it is the read box less r at the faces that are not the image's, whatever lies outside. Else
         the whole read box, for want of better.
         """
-        axes = zip(self.grid.overlap, self.grid.counts, self.joined, strict=True)
-        cut = [overlap for overlap, count, joined in axes if joined and count > 1]
-        if not self.radius or not cut or min(cut) <= self.radius:
+        reach = self._distrusted
+        if reach is None:
             return tile.read
-        reach = tuple(self.radius if joined else 0 for joined in self.joined)
         start = (a + r if a else a for a, r in zip(tile.read.start, reach, strict=True))
         ends = zip(tile.read.stop, reach, self.grid.shape, strict=True)
         return Box(tuple(start), tuple(b - r if b < n else b for b, r, n in ends))
+
+    @cached_property
+    def _distrusted(self) -> tuple[int, ...] | None:
+        """Voxels per axis from a cut that are not trusted; None if there are none."""
+        axes = zip(self.grid.overlap, self.grid.counts, self.joined, strict=True)
+        cut = [overlap for overlap, count, joined in axes if joined and count > 1]
+        if not self.radius or not cut or min(cut) <= self.radius:
+            return None
+        return tuple(self.radius if joined else 0 for joined in self.joined)
 
     def describe(self, tile: Tile, labels: NDArray[Any]) -> tuple[NDArray[Any], LocalTile]:
         """Return a tile's labels, cut to what can be trusted, and their description.
@@ -91,7 +103,25 @@ class SeamFinder:
             space = [axis for axis, joined in enumerate(self.joined) if joined]
             flat = _compact(labels).reshape([labels.shape[axis] for axis in space])
             labels = cut_to(flat, tuple(part.slices[axis] for axis in space)).reshape(labels.shape)
+        if self.fill:
+            return self._ground(tile, trusted).describe(_compact(labels))
         return labels, describe(labels, self.view(tile, trusted))
+
+    def describe_empty(self, tile: Tile) -> LocalTile | None:
+        """Return the description of a tile that has no labels, None if there is nothing to tell."""
+        return self._ground(tile, self.trusted(tile)).empty(tile.read.shape) if self.fill else None
+
+    def _ground(self, tile: Tile, trusted: Box) -> Ground:
+        """Return where a tile looks for holes: its core, or all that it compares with neighbours."""
+        box = trusted if self.overlapping else tile.core
+        ends = zip(box.start, box.stop, self.grid.shape, self.joined, strict=True)
+        return Ground(
+            view=self.view(tile, trusted),
+            part=box.relative_to(tile.read).slices,
+            border=tuple((a == 0 and joined, b == n and joined) for a, b, n, joined in ends),
+            space=tuple(axis for axis, joined in enumerate(self.joined) if joined),
+            settles=self.linked is None,  # planes are linked by their objects without holes
+        )
 
     def view(self, tile: Tile, trusted: Box) -> View:
         """Return the tile's boxes as the kernels want them."""
@@ -105,6 +135,7 @@ class SeamFinder:
             cut=tuple((a > 0 and joined, b < n and joined) for a, b, n, joined in ends),
             border=tuple((a == 0 and joined, b == n and joined) for a, b, n, joined in ends),
             overlap=self.grid.overlap,
+            whole=self.overlapping,
         )
 
     def _alone(self, tile: Tile) -> Box:
@@ -158,6 +189,19 @@ class SeamFinder:
             return tile.core.intersect(other.core.shift(tuple(-d for d in apart)))
         reach = tuple(int(joined) for joined in self.joined)
         return tile.core.intersect(other.core.grow(reach))
+
+    def compare_ground(
+        self,
+        one: Tile,
+        two: Tile,
+        strips: tuple[NDArray[Any] | None, NDArray[Any] | None],
+        matter: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    ) -> NDArray[Any]:
+        """Return what two neighbours know of each other's holes, as records of `HOLE`."""
+        differ = sum(a != b for a, b in zip(one.index, two.index, strict=True))
+        if not self.fill or self._links(one, two) or (differ > 1 and not self.overlapping):
+            return np.zeros(0, HOLE)
+        return hole_records((one.number, two.number), strips, matter)
 
     def compare(
         self,

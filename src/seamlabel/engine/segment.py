@@ -14,8 +14,10 @@ import numpy as np
 
 from seamlabel.engine.front import Arrival, Front
 from seamlabel.engine.seams import SeamFinder
+from seamlabel.engine.skipping import Skipping, find_mask
 from seamlabel.errors import TileError
 from seamlabel.geometry import Box
+from seamlabel.kernels.holes import background_pieces
 from seamlabel.kernels.statistics import ImageStatistics
 from seamlabel.protocols import SegmentContext
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from seamlabel.engine.table import ObjectTable
     from seamlabel.io.sources import Source
     from seamlabel.plan import Plan
     from seamlabel.protocols import Labels, LabelStore, Segmenter, Statistics
@@ -32,11 +35,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TileRecord:
-    """What the coordinator is told of a finished tile: for the merge, wall time, why it was skipped."""
+    """What the coordinator is told of a finished tile: for the merge, wall time, why it was skipped.
+
+    And the sums of its labels, if a table is asked for.
+    """
 
     arrival: Arrival
     seconds: float
     skipped: str = ""
+    sums: NDArray[Any] | None = None
 
 
 @dataclass
@@ -53,12 +60,18 @@ class TileJob:
         Staging.
     segmenter : callable, optional
         Used instead of the plan's backend; one for all threads.
+    mask : array, optional
+        The mask to skip by, where the plan has no path of it.
+    table : ObjectTable, optional
+        What measures labels, if that is asked for.
     """
 
     plan: Plan
     source: Source
     store: LabelStore
     segmenter: Segmenter | None = None
+    mask: Any = None
+    table: ObjectTable | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -72,6 +85,8 @@ class TileJob:
         self._statistics: Callable[[int], Statistics] = cache(
             lambda position: ImageStatistics.of(self.source.sample(channels[position]))
         )
+        mask = find_mask(self.plan, self.mask)
+        self.skipping = Skipping(self.plan, self.source, self.statistics, mask)
 
     def use(self, store: LabelStore) -> None:
         """Stage tiles in this store from now on."""
@@ -83,6 +98,11 @@ class TileJob:
         with self._once:
             return self._statistics(position)
 
+    def expect(self, number: int) -> None:
+        """Have the pixels of a tile read that is queued; not where a look may show it to be empty."""
+        if self.plan.executor != "serial" and self.plan.spec.skip_empty is None:
+            self.source.prefetch(self.plan.grid[number].read)
+
     def segment(self, number: int) -> TileRecord:
         """Segment and stage tile `number`.
 
@@ -93,30 +113,24 @@ class TileJob:
         """
         start = time.perf_counter()
         tile = self.plan.grid[number]
-        image = self.source.read(tile.read)
-        limits = self._skip_limits()
-        labels, local, skipped = None, None, ""
-        if limits and not _any_above(image, limits):
-            skipped = f"nothing above {', '.join(f'{limit:g}' for limit in limits)}"
-        else:
+        labels, image, local = None, None, self.seams.describe_empty(tile)
+        skipped = self.skipping.unread(tile.read)
+        if not skipped:
+            image = self.source.read(tile.read)
+            skipped = self.skipping.read(image)
+        if image is not None and not skipped:
             found = check_labels(self._segmenter()(image), self._space(tile.read.shape), number)
             labels, local = self.seams.describe(tile, found.reshape(tile.read.shape))
-        if local and not local.staged.n_all:
+        if local and not local.staged.n_all + local.staged.n_pieces:
             local = None
+        sums = self.table.measure(tile, local.staged, image) if self.table and local else None
         if local and not self.stop.is_set():
             self.store.write(number, local.staged)
         arrival = self.front.arrive(number, labels, local)
-        return TileRecord(arrival, time.perf_counter() - start, skipped)
+        return TileRecord(arrival, time.perf_counter() - start, skipped, sums)
 
     def _space(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(n for n, tiled in zip(shape, self.plan.joined, strict=True) if tiled)
-
-    def _skip_limits(self) -> list[float]:
-        """Return for every chosen channel the value that makes a tile worth segmenting."""
-        limit, count = self.plan.spec.skip_empty, max(1, len(self.plan.channels))
-        if limit is None:
-            return []
-        return [self.statistics(i).otsu() if limit == "otsu" else limit for i in range(count)]
 
     def prepare(self) -> None:
         """Make the first segmenter, so that one that cannot be made is told before any work."""
@@ -151,23 +165,24 @@ class TileJob:
         )
 
 
-def _any_above(image: NDArray[Any], limits: list[float]) -> bool:
-    """Return whether any channel of a tile exceeds its own limit."""
-    channels = [image] if len(limits) == 1 else image
-    return any(bool((pixels > limit).any()) for pixels, limit in zip(channels, limits, strict=True))
-
-
 def whole_image_labels(plan: Plan, source: Source) -> Labels:
     """Return what the plan's backend gives on the whole image at once, with the same statistics.
 
-    What tiled results are measured against; needs the image in memory. For images without time.
+    What tiled results are measured against; needs the image in memory. For images without time, not
+    for planes.
     """
     job = TileJob(plan, source, NoStore())
     image = source.read(Box.whole(plan.grid.shape))
     labels = np.asarray(job.make_segmenter()(image))
-    if plan.min_size > 1:
-        sizes = np.bincount(labels.ravel())
-        labels = np.where(sizes[labels] >= plan.min_size, labels, 0)
+    if plan.spec.fill_holes:
+        whole = tuple(slice(0, n) for n in labels.shape)
+        labels = background_pieces(labels, whole, [(True, True)] * labels.ndim, whole).labels
+    if plan.keep.removes:
+        at_border = np.zeros(int(labels.max(initial=0)) + 1, bool)
+        for axis in range(labels.ndim):
+            at_border[np.take(labels, (0, -1), axis)] = True
+        kept = plan.keep.keeps(np.bincount(labels.ravel()), at_border)
+        labels = np.where(kept[labels], labels, 0)
     return labels
 
 

@@ -20,6 +20,8 @@ from uuid import uuid4
 from seamlabel.errors import OutputError
 from seamlabel.io.owner import is_alive, this_process
 
+REPORT = "report.json"
+"""What the merge of a run that is whole, and was kept, came to."""
 ELSEWHERE = "Free some space, or give an output in a folder that can be written to"
 
 
@@ -30,8 +32,8 @@ class RunDirectory:
     ----------
     path : Path
         The folder; one that an ended run left behind is replaced.
-    spec_json : str
-        The `RunSpec` as JSON.
+    spec_json : str or None
+        The `RunSpec` as JSON; None opens the folder of an ended run and keeps what is in it.
 
     Raises
     ------
@@ -39,7 +41,7 @@ class RunDirectory:
         If a live process runs there, or the folder cannot be made.
     """
 
-    def __init__(self, path: Path, spec_json: str) -> None:
+    def __init__(self, path: Path, spec_json: str | None) -> None:
         self.path = path
         self._lock = path.with_name(f"{path.name}.lock")
         try:
@@ -50,15 +52,17 @@ class RunDirectory:
         except OSError as error:
             raise _cannot_stage(path, error) from error
         try:
+            self._log: Any = None
             self._log = self._make(spec_json)
         except OSError as error:
-            self._remove()
+            self.close(keep=spec_json is None)
             raise _cannot_stage(path, error) from error
 
-    def _make(self, spec_json: str) -> Any:
-        shutil.rmtree(self.path, ignore_errors=True)
-        (self.path / "journal").mkdir(parents=True)
-        (self.path / "run.json").write_text(spec_json)
+    def _make(self, spec_json: str | None) -> Any:
+        if spec_json is not None:
+            shutil.rmtree(self.path, ignore_errors=True)
+            (self.path / "journal").mkdir(parents=True)
+            (self.path / "run.json").write_text(spec_json)
         name = f"{socket.gethostname()}-{os.getpid()}.jsonl"
         return (self.path / "journal" / name).open("a", encoding="utf-8")
 
@@ -77,10 +81,26 @@ class RunDirectory:
         except OSError as error:
             raise _cannot_stage(self.path, error) from error
 
+    def save(self, name: str, content: str | bytes) -> None:
+        """Write a file of the folder, whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        part = self.path / f".{name}"
+        try:
+            part.write_bytes(content.encode() if isinstance(content, str) else content)
+            part.replace(self.path / name)
+        except OSError as error:
+            raise _cannot_stage(self.path, error) from error
+
     def close(self, keep: bool) -> None:
         """Release the lock; without `keep` remove the folder, and the one above if empty."""
         with suppress(OSError):  # a full disk: what could not be flushed was told when it was written
-            self._log.close()
+            if self._log is not None:
+                self._log.close()
         if keep:
             self._lock.unlink(missing_ok=True)
         else:
@@ -117,9 +137,18 @@ def finished_tiles(path: Path) -> set[int]:
 
 def unfinished_runs(target: str | Path) -> list[tuple[Path, int]]:
     """Return the run directories left beside an OME-Zarr, and how many tiles each finished."""
+    found = [path for path in _run_directories(target) if not (path / REPORT).exists()]
+    return [(path, len(finished_tiles(path))) for path in found]
+
+
+def kept_runs(target: str | Path) -> list[Path]:
+    """Return the run directories beside an OME-Zarr that were kept to be merged again."""
+    return [path for path in _run_directories(target) if (path / REPORT).exists()]
+
+
+def _run_directories(target: str | Path) -> list[Path]:
     folder = Path(f"{os.path.realpath(target)}.seamlabel")
-    found = sorted(folder.glob("*/run.json")) if folder.is_dir() else []
-    return [(file.parent, len(finished_tiles(file.parent))) for file in found]
+    return [file.parent for file in sorted(folder.glob("*/run.json"))] if folder.is_dir() else []
 
 
 def _acquire(lock: Path) -> None:

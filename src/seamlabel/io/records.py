@@ -35,6 +35,7 @@ class RecordFile:
         self.path = path
         self.dtype = dtype
         try:
+            path.parent.mkdir(exist_ok=True)
             self._file = path.open("ab", buffering=0)
         except OSError as error:
             raise self._cannot(error) from error

@@ -6,17 +6,20 @@ Knows which axes are looped, chosen and tiled; knows nothing of tiles' meaning o
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 
-from seamlabel.axes import ImageInfo, LevelInfo, parse_axes
 from seamlabel.errors import ImageError, OutputError
-from seamlabel.geometry import Box, TileGrid
+from seamlabel.geometry import Box
+from seamlabel.io.ahead import ReadAhead
+from seamlabel.io.arrays import array_info
+from seamlabel.io.boxes import covering, image_slices, spread
+from seamlabel.io.cache import ChunkCache
+from seamlabel.io.chunks import ChunkReader
 from seamlabel.io.ngff.documents import read_attributes
 from seamlabel.io.ngff.metadata import ngff_part
 from seamlabel.io.ngff.model import label_names, open_image
@@ -25,14 +28,13 @@ from seamlabel.io.ngff.places import can_stage, local_path, obstacle
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from seamlabel.axes import ImageInfo
     from seamlabel.protocols import Image
 
 SAMPLE_VOXELS = 1 << 24
 """Most pixels that image-wide statistics look at: exact enough, and a second of reading."""
-_PIECE_VOXELS = 1 << 20
-_LETTERS = "tczyx"
-_DEFAULT_AXES = {1: "x", 2: "yx", 3: "zyx"}
-_GOLDEN = 0.6180339887498949
+CACHE_BYTES = 1 << 26
+"""For decoded chunks, where no plan says how much."""
 
 
 def image_info(
@@ -71,7 +73,7 @@ def image_info(
             msg = f"{info.path} has axes '{info.names}', not '{axes}'"
             raise ImageError(msg, "Leave axes out: they are for arrays, an OME-Zarr names its own")
     else:
-        info = _array_info(image, axes)
+        info = array_info(image, axes)
     return info if output is None else _into(info, Path(local_path(output, OutputError)))
 
 
@@ -87,43 +89,6 @@ def _into(info: ImageInfo, output: Path) -> ImageInfo:
     return info
 
 
-def _array_info(image: Any, axes: str | None) -> ImageInfo:
-    if not all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__")):
-        msg = f"{type(image).__name__} is neither a path nor an array"
-        raise ImageError(msg, "Give the path of an OME-Zarr, or a numpy, zarr or dask array")
-    shape = tuple(int(n) for n in image.shape)
-    names = axes.lower() if axes else _DEFAULT_AXES.get(len(shape), "")
-    if not set(names) <= set(_LETTERS):
-        msg = f"axes {axes!r} have letters that mean no axis"
-        raise ImageError(msg, f"Use {', '.join(_LETTERS)}: time, channel and the space axes")
-    if not shape or len(names) != len(shape) or len(set(names)) < len(names):
-        msg = f"an array of {len(shape)} dimensions, shape {shape}, with axes {axes!r}"
-        raise ImageError(msg, "Name its axes, one letter each: axes='tczyx', axes='cyx', …")
-    if axes is None and len(shape) == 3 and shape[-1] in (3, 4) and min(shape[:2]) > 4:
-        msg = f"an array of shape {shape} looks like a colour picture"
-        raise ImageError(msg, "Say what it is: axes='yxc' for colours, axes='zyx' for a volume")
-    dtype = np.dtype(image.dtype)
-    if dtype.kind not in "biuf":
-        msg = f"pixels of type {dtype} are not numbers that can be segmented"
-        raise ImageError(msg, "Give an image of integers or floats")
-    parsed = parse_axes(names)
-    count = next((n for axis, n in zip(parsed, shape, strict=True) if axis.kind == "channel"), 0)
-    return ImageInfo(
-        axes=parsed,
-        dtype=dtype.newbyteorder("=").name,
-        levels=(LevelInfo("", shape, _chunks(image, shape), (1.0,) * len(shape), (0.0,) * len(shape)),),
-        channels=tuple(map(str, range(count))),
-    )
-
-
-def _chunks(image: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the chunk shape: zarr and h5py give numbers, dask all sizes along each axis, numpy none."""
-    chunks = getattr(image, "chunks", None)
-    if not chunks or len(chunks) != len(shape):
-        return shape
-    return tuple(int(c[0]) if isinstance(c, tuple) else int(c) for c in chunks)
-
-
 @dataclass(frozen=True)
 class Source:
     """The image at the level that is segmented, reduced to the chosen channels.
@@ -132,8 +97,8 @@ class Source:
 
     Parameters
     ----------
-    arrays : tuple
-        One array per level of the image, over all its axes.
+    readers : tuple of ChunkReader
+        One per level of the image, over all its axes.
     info : ImageInfo
         Describes them.
     level : int
@@ -142,10 +107,30 @@ class Source:
         Channels that `read` gives; empty where the image has no channel axis.
     """
 
-    arrays: tuple[Any, ...]
+    readers: tuple[ChunkReader, ...]
     info: ImageInfo
     level: int
     channels: tuple[int, ...]
+    _ahead: ReadAhead = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Prepare reading ahead."""
+        object.__setattr__(self, "_ahead", ReadAhead(self._warm))
+
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        """The array of every level."""
+        return tuple(reader.array for reader in self.readers)
+
+    @property
+    def decoded(self) -> int:
+        """Chunks of the segmented level decoded so far; 0 for arrays without chunks."""
+        return self.readers[self.level].decoded
+
+    @property
+    def fill(self) -> Any:
+        """Value of the pixels of a box that is `missing`; None where none is ever known to be."""
+        return self.readers[self.level].fill
 
     def read(self, box: Box) -> Image:
         """Return the pixels of a box.
@@ -153,23 +138,64 @@ class Source:
         Parameters
         ----------
         box : Box
-            Over the label axes (time and space) in the image's order; extent 1 along time.
+            Over the label axes (time and space) in the image's order; extent 1 along looped ones.
 
         Returns
         -------
         ndarray
             The space axes in the image's order, such as ``zyx``; with a leading channel axis if
-            several channels were chosen. Native byte order, C-contiguous.
+            several channels were chosen. Native byte order, C-contiguous, shared with nobody.
         """
-        pixels = self._cut(self.level, box, self.channels or (0,))
-        times = tuple(
-            1 + i for i, axis in enumerate(self.info.label_axes) if self.info.axes[axis].kind == "time"
+        self._ahead.forget(box)
+        return self._tile(self.level, box)
+
+    def coarse(self, level: int, box: Box) -> Image:
+        """Return the pixels of a coarser level that cover a box of the segmented level.
+
+        One coarse voxel more on every side along which the level is coarser (not past the image),
+        so that all of the box is covered however the level was made.
+
+        Parameters
+        ----------
+        level : int
+            A level at least as coarse as the segmented one.
+        box : Box
+            As for `read`.
+
+        Returns
+        -------
+        ndarray
+            As `read` gives; a looped axis along which the level is coarser is kept.
+        """
+        fine, coarse = (self.info.label_values(self.info.levels[n].shape) for n in (self.level, level))
+        return self._tile(level, covering(box, fine, coarse))
+
+    def missing(self, box: Box) -> bool:
+        """Return whether it is known without reading that every pixel of a box is `fill`.
+
+        So it is where no chunk of the box has a file in a plain local store; elsewhere False.
+        """
+        reader = self.readers[self.level]
+        return reader.fill is not None and all(
+            map(reader.missing, image_slices(self.info, box, self.channels or (0,)))
         )
-        pixels = pixels.squeeze(axis=times)
-        pixels = pixels if len(self.channels) > 1 else pixels[0]
-        if isinstance(self.arrays[self.level], zarr.Array):
-            return np.ascontiguousarray(pixels)
-        return pixels.copy(order="C")  # a segmenter that works in place must not touch the user's array
+
+    def prefetch(self, box: Box) -> None:
+        """Begin to load what a box needs soon, in a thread of its own; only a hint.
+
+        Does nothing where all is loaded, and for arrays that are not zarr's. Errors are left to `read`.
+        """
+        reader = self.readers[self.level]
+        if any(map(reader.lacks, image_slices(self.info, box, self.channels or (0,)))):
+            self._ahead.ask(box)
+
+    def close(self) -> None:
+        """End reading ahead."""
+        self._ahead.close()
+
+    def _warm(self, box: Box) -> None:
+        for cut in image_slices(self.info, box, self.channels or (0,)):
+            self.readers[self.level].warm(cut)
 
     def sample(self, channel: int) -> NDArray[Any]:
         """Return pixels for image-wide statistics of one channel, the same however tiles are cut.
@@ -187,56 +213,43 @@ class Source:
         ndarray
             1-D, native byte order.
         """
-        for level in range(self.level, len(self.arrays)):
+        for level in range(self.level, len(self.readers)):
             shape = self.info.label_values(self.info.levels[level].shape)
             if prod(shape) <= SAMPLE_VOXELS:
                 return self._cut(level, Box.whole(shape), (channel,)).ravel()
-        level = len(self.arrays) - 1
-        return np.concatenate([self._cut(level, box, (channel,)).ravel() for box in self._pieces(level)])
+        level = len(self.readers) - 1
+        shape, chunks = map(
+            self.info.label_values, (self.info.levels[level].shape, self.info.levels[level].chunks)
+        )
+        boxes = spread(shape, chunks, SAMPLE_VOXELS)
+        return np.concatenate([self._cut(level, box, (channel,)).ravel() for box in boxes])
 
-    def _pieces(self, level: int) -> list[Box]:
-        """Return blocks of whole chunks (parts, if chunks are huge), evenly spread over a level."""
-        info = self.info.levels[level]
-        shape = self.info.label_values(info.shape)
-        piece = [min(c, n) for c, n in zip(self.info.label_values(info.chunks), shape, strict=True)]
-        while prod(piece) > _PIECE_VOXELS:
-            longest = piece.index(max(piece))
-            piece[longest] = -(-piece[longest] // 2)
-        grid = TileGrid(shape, tuple(piece), (0,) * len(shape))
-        wanted = max(1, min(len(grid), SAMPLE_VOXELS // prod(piece)))
-        # Steps of the golden ratio cover rows and columns alike; equal steps may hit one column only.
-        numbers = {int((i + 0.5) * _GOLDEN % 1.0 * len(grid)) for i in range(wanted)}
-        return [grid[number].core for number in sorted(numbers)]
+    def _tile(self, level: int, box: Box) -> Image:
+        """Return the chosen channels of a box of a level, without looped axes, as `read` gives them."""
+        pixels = self._cut(level, box, self.channels or (0,))
+        axes = enumerate((self.info.axes[axis] for axis in self.info.label_axes), start=1)
+        looped = tuple(i for i, axis in axes if not axis.tiled and pixels.shape[i] == 1)
+        pixels = pixels.squeeze(axis=looped)
+        return np.ascontiguousarray(pixels if len(self.channels) > 1 else pixels[0])
 
     def _cut(self, level: int, box: Box, channels: tuple[int, ...]) -> Image:
         """Return channels in front, then the label axes, whatever the image's order of axes."""
         where = self.info.channel_axis
-        slices: list[Any] = [0] * len(self.info.axes)  # axes that are neither have extent 1
-        for axis, cut in zip(self.info.label_axes, box.slices, strict=True):
-            slices[axis] = cut
-        array = self.arrays[level]
-        if where is None:
-            return _pixels(array[tuple(slices)])[None]
-        together = channels == tuple(range(channels[0], channels[0] + len(channels)))
-        cuts = [slice(channels[0], channels[-1] + 1)] if together else [slice(c, c + 1) for c in channels]
-        # Dropped axes before the channel axis move it forward in what comes back.
-        place = where - sum(1 for axis in range(where) if slices[axis] == 0)
+        kept = self.info.label_axes
+        others = tuple(axis for axis in range(len(self.info.axes)) if axis not in kept and axis != where)
         parts = []
-        for cut in cuts:
-            slices[where] = cut
-            parts.append(np.moveaxis(_pixels(array[tuple(slices)]), place, 0))
+        for cut in image_slices(self.info, box, channels):
+            pixels = self.readers[level].read(cut)
+            pixels = pixels[None] if where is None else np.moveaxis(pixels, where, 0)
+            # Axes that are neither have extent 1; those before the channels have moved back by one.
+            drop = tuple(axis + 1 if where is None or axis < where else axis for axis in others)
+            parts.append(pixels.squeeze(axis=drop))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _pixels(part: Any) -> Image:
-    """Return what an array gave as a numpy array in native byte order."""
-    if hasattr(part, "__dask_graph__"):  # dask, or xarray around it: the engine has its own threads
-        part = part.compute(scheduler="synchronous")
-    pixels = np.asarray(part)
-    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-
-
-def open_source(image: Any, info: ImageInfo, level: int, channels: tuple[int, ...]) -> Source:
+def open_source(
+    image: Any, info: ImageInfo, level: int, channels: tuple[int, ...], cache_bytes: int = CACHE_BYTES
+) -> Source:
     """Open an image for reading tiles.
 
     Parameters
@@ -249,6 +262,8 @@ def open_source(image: Any, info: ImageInfo, level: int, channels: tuple[int, ..
         Level to segment.
     channels : tuple of int
         Chosen channels; empty where the image has no channel axis.
+    cache_bytes : int
+        Memory for decoded chunks.
 
     Raises
     ------
@@ -261,7 +276,8 @@ def open_source(image: Any, info: ImageInfo, level: int, channels: tuple[int, ..
         planned = tuple(entry.shape for entry in info.levels)
         msg = f"the image has levels of shape {shapes} now, it was planned with {planned}"
         raise ImageError(msg, "Plan the run again")
-    return Source(tuple(arrays), info, level, channels)
+    cache = ChunkCache(cache_bytes)
+    return Source(tuple(ChunkReader(array, cache) for array in arrays), info, level, channels)
 
 
 def open_labels(path: str | os.PathLike[str]) -> list[Any]:

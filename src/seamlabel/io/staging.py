@@ -161,9 +161,50 @@ def open_staging(run_dir: str | Path) -> StagingStore:
     FileNotFoundError
         If there is no staging store in `run_dir`.
     """
-    folder = next(Path(run_dir).glob(FOLDER.format("*")), Path(run_dir) / FOLDER.format(""))
+    folder = staging_folder(run_dir)
     meta = json.loads((folder / "staging.json").read_text())
     return StagingStore(folder, tuple(meta["read_shape"]))
+
+
+def staging_folder(run_dir: str | Path) -> Path:
+    """Return the folder of a run's staged tiles."""
+    return next(Path(run_dir).glob(FOLDER.format("*")), Path(run_dir) / FOLDER.format(""))
+
+
+def staged_tiles(run_dir: str | Path, n_tiles: int) -> NDArray[np.bool_]:
+    """Return which tiles of a run have labels staged, shape (n_tiles,)."""
+    found = np.zeros(n_tiles, bool)
+    with os.scandir(staging_folder(run_dir)) as entries:
+        for entry in entries:
+            number, _, kind = entry.name.partition(".")
+            if kind == "tile" and number.isdecimal() and int(number) < n_tiles:
+                found[int(number)] = True
+    return found
+
+
+class Overlay:
+    """A `LabelStore` in which some tiles are replaced, without touching the one below.
+
+    Parameters
+    ----------
+    below : StagingStore
+        All tiles.
+    above : StagingStore
+        Those that are replaced; gets what is written.
+    replaced : ndarray of bool, shape (n_tiles,)
+        Which these are.
+    """
+
+    def __init__(self, below: StagingStore, above: StagingStore, replaced: NDArray[np.bool_]) -> None:
+        self._below, self._above, self._replaced = below, above, replaced
+
+    def write(self, tile: int, staged: StagedTile) -> None:
+        """Store a tile that is replaced."""
+        self._above.write(tile, staged)
+
+    def read(self, tile: int) -> StagedTile | None:
+        """Return a tile's labels, None for an empty one."""
+        return (self._above if self._replaced[tile] else self._below).read(tile)
 
 
 @cache

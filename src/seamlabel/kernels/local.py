@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HOLE = np.dtype([("piece", "<i8"), ("beside", "<i8"), ("voxels", "<i8")])
 """What is known of a piece of background, named by key: itself, with its voxels in the core; the keys
-of labels beside it, and of pieces that are the same; 0 if it is no part of a hole."""
+of labels beside it, and of pieces that are the same; label 0 of a tile if that one denies the hole."""
 UNBOUNDED = np.float32(1e9)
 """Margin of a label of a tile that has no cut."""
 
@@ -42,6 +42,8 @@ class View:
         Per axis, whether it is the image's border, along axes that labels are joined along.
     overlap : tuple of int
         The grid's overlap.
+    whole : bool
+        Whether labels outside the core count, as better versions of a neighbour's.
     """
 
     tile: int
@@ -52,6 +54,7 @@ class View:
     cut: tuple[tuple[bool, bool], ...]
     border: tuple[tuple[bool, bool], ...]
     overlap: tuple[int, ...]
+    whole: bool = True
 
 
 def node_dtype(ndim: int) -> np.dtype[Any]:
@@ -241,7 +244,9 @@ def _nodes(
     nodes["core_area"] = np.add.reduceat(in_core[chosen][order], begin)
     nodes["margin"] = _margin(nodes, view, runs.shape)
     nodes["flags"] = flags[names - 1]
-    takes_part = (names <= n_core) | (((nodes["flags"] & COMPLETE) > 0) & _centred(nodes, view))
+    takes_part = names <= n_core
+    if view.whole:
+        takes_part |= ((nodes["flags"] & COMPLETE) > 0) & _centred(nodes, view)
     flags[names[~takes_part] - 1] &= ~np.uint8(NODE)
     return nodes[takes_part]
 

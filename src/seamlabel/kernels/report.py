@@ -5,7 +5,7 @@ Collected while pairs are judged, so that nothing is looked at twice. Knows keys
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +60,11 @@ class MergeReport:
     dropped: NDArray[Any]
     absorbed: NDArray[Any]
     incomplete: NDArray[Any]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """All numbers, by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name.startswith("n_")}
 
     def needed_overlap(self, radius: int = 0) -> int:
         """Return the overlap with which some tile would see whole nine of ten incomplete objects.

@@ -33,10 +33,10 @@ class Solution:
         Objects of the tiles before.
     keys : ndarray of int64, shape (n,)
         Labels that took part, ascending.
-    ids : ndarray of int64, shape (n,)
+    ids : ndarray of uint32 or uint64, shape (n,)
         Their final ids, 0 for what is not painted.
     roles : ndarray of uint8, shape (n,)
-        `WHOLE`, `FOLLOWS` or 0.
+        `WHOLE`, `FOLLOWS` or 0; empty if tiles differ nowhere.
     owner : ndarray of int32, shape (n,)
         For labels that follow, the tile whose version counts; empty if none does.
     unclean : ndarray of int64, shape (m, 2)
@@ -45,16 +45,21 @@ class Solution:
         Objects in the image.
     keep : ObjectFilter
         Which objects are kept.
+    piece_keys, piece_ids : ndarray of int64
+        Pieces of background, ascending, and the final id of the object whose hole each is part of, 0
+        for background.
     """
 
     base: NDArray[np.int64]
     keys: NDArray[np.int64]
-    ids: NDArray[np.int64]
+    ids: NDArray[Any]
     roles: NDArray[np.uint8]
     owner: NDArray[np.int32]
     unclean: NDArray[np.int64]
     n_objects: int
     keep: ObjectFilter = field(default_factory=ObjectFilter)
+    piece_keys: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    piece_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def dtype(self) -> str:
@@ -62,19 +67,23 @@ class Solution:
         return "uint32" if self.n_objects < 1 << 32 else "uint64"
 
     def _span(self, tile: int) -> tuple[int, int]:
-        first = np.int64(tile) << LABEL_BITS
-        low, high = np.searchsorted(self.keys, (first, first + (1 << LABEL_BITS)))
-        return int(low), int(high)
+        return _span(self.keys, tile)
 
     def table(self, tile: int, staged: StagedTile) -> NDArray[Any]:
-        """Return the final ids of a tile's labels 0..n_all; 0 for background and what is not painted."""
-        table = np.zeros(staged.n_all + 1, self.dtype)
+        """Return the final ids of a tile's labels 0..n_all and of its pieces of background.
+
+        0 for background and what is not painted.
+        """
+        table = np.zeros(staged.n_all + staged.n_pieces + 1, self.dtype)
         low, high = self._span(tile)
         local = self.keys[low:high] & LOCAL
         inner = self.keep.interior(staged)
         inner[local - 1] = False  # an edit made it take part
-        table[1:][inner] = np.arange(1, int(inner.sum()) + 1) + self.base[tile]
+        table[1 : staged.n_all + 1][inner] = np.arange(1, int(inner.sum()) + 1) + self.base[tile]
         table[local] = self.ids[low:high]
+        if staged.n_pieces:
+            low, high = _span(self.piece_keys, tile)
+            table[self.piece_keys[low:high] & LOCAL] = self.piece_ids[low:high]
         return table
 
     def followers(self, tile: int, n_all: int) -> NDArray[np.int32]:
@@ -99,6 +108,13 @@ class Solution:
         """Return the neighbours whose labels differ from this tile's."""
         low, high = np.searchsorted(self.unclean[:, 0], (tile, tile + 1))
         return self.unclean[low:high, 1]
+
+
+def _span(keys: NDArray[np.int64], tile: int) -> tuple[int, int]:
+    """Return where a tile's keys are."""
+    first = np.int64(tile) << LABEL_BITS
+    low, high = np.searchsorted(keys, (first, first + (1 << LABEL_BITS)))
+    return int(low), int(high)
 
 
 def final_ids(

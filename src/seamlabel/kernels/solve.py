@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from seamlabel.kernels.components import Edges, build_again, conflicts, connected
-from seamlabel.kernels.link import link
+from seamlabel.kernels.fill import fill
+from seamlabel.kernels.groups import grouped
 from seamlabel.kernels.report import MergeReport, Reporter
 from seamlabel.kernels.seams import LINK
 from seamlabel.kernels.solution import FOLLOWS, WHOLE, Solution, final_ids
@@ -82,6 +83,8 @@ class MergeInput:
         Which objects are kept.
     edits : Edits
         What was decided by hand.
+    holes : Records of `HOLE`, optional
+        Pieces of background; without them no hole is filled.
     """
 
     grid: TileGrid
@@ -94,6 +97,7 @@ class MergeInput:
     z_link: float | None = None
     keep: ObjectFilter = field(default_factory=ObjectFilter)
     edits: Edits = field(default_factory=Edits)
+    holes: Records | None = None
 
 
 def solve(given: MergeInput) -> tuple[Solution, MergeReport]:
@@ -115,13 +119,14 @@ def solve(given: MergeInput) -> tuple[Solution, MergeReport]:
         objects.measure(chunk)
     if given.whole:
         _choose_owners(given, objects, reporter)
-    groups = _groups(given, objects)
-    kept = objects.kept(given.keep, groups)
+    groups = grouped(given, objects)
+    fills = fill(given.holes, objects, groups)
+    kept = objects.kept(given.keep, groups, fills.sizes(objects.size))
     removed = groups[component[np.searchsorted(keys, given.edits.removed)]]
     kept &= ~np.isin(groups, removed)
     reporter.finish(objects, kept)
     objects.forget_boxes()
-    return _number(given, objects, kept, groups), reporter.report()
+    return fills.finish(_number(given, objects, kept, groups)), reporter.report()
 
 
 def _nodes(given: MergeInput) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -212,44 +217,30 @@ def _choose_owners(given: MergeInput, objects: Objects, reporter: Reporter) -> N
         objects.compare(chunk)
     keys = objects.keys
     objects.spared[objects.component[np.searchsorted(keys, given.edits.apart)]] = True
+    if given.unclean.size:
+        for chunk in given.rows.chunks():
+            found = chunk[_accepted(given.rule, chunk)]
+            union = found["one"].astype(np.int64) + found["other"] - found["common"]
+            objects.disagree(objects.component[np.searchsorted(keys, found["a"])], found["common"] / union)
     reporter.dropped(objects.drop())
-    weak = objects.weak()
-    if not weak.any():
-        return
-    found = []
-    for chunk in given.nodes.chunks():
-        outside = chunk[2 * chunk["core_area"] < chunk["area"]]
-        nodes = np.searchsorted(keys, outside["key"])
-        found.append(np.stack([nodes, outside["area"]], axis=1)[weak[nodes]])
-    nodes, areas = np.concatenate(found)[np.argsort(np.concatenate(found)[:, 0])].T
+    if given.unclean.size:
+        reporter.absorbed(_absorb(given, objects))
+
+
+def _absorb(given: MergeInput, objects: Objects) -> NDArray[np.int64]:
+    """Remove what is left of other objects."""
+    keys = objects.keys
+    alone = (objects.alone & ~objects.spared & ~objects.gone)[objects.component]
+    labels = np.concatenate([c[alone[np.searchsorted(keys, c["key"])]] for c in given.nodes.chunks()])
+    labels = labels[np.argsort(labels["key"])]
     overlaps = [np.zeros((0, 3), np.int64)]
     for chunk in given.rows.chunks():
-        pair, common = np.searchsorted(keys, _columns(chunk)), chunk["common"].astype(np.int64)
+        rows = chunk[chunk["mutual"] != LINK]
+        pair, common = np.searchsorted(keys, _columns(rows)), rows["common"].astype(np.int64)
         for one, other in ((0, 1), (1, 0)):
-            chosen = weak[pair[:, one]]
+            chosen = alone[pair[:, one]]
             overlaps.append(np.column_stack([pair[chosen][:, [one, other]], common[chosen]]))
-    reporter.absorbed(objects.absorb(nodes, areas, np.concatenate(overlaps)))
-
-
-def _groups(given: MergeInput, objects: Objects) -> NDArray[np.int32]:
-    """Return which objects share an id: by hand, or because they lie over each other."""
-    pairs = objects.component[np.searchsorted(objects.keys, given.edits.together)].astype(np.int64)
-    if given.z_link is not None:
-        overlaps = _overlaps(given, objects)
-        pairs = np.concatenate([pairs, link(overlaps, objects.core_area, given.z_link)])
-    if not pairs.size:
-        return np.arange(objects.size, dtype=np.int32)
-    return connected(objects.size, pairs[:, 0], pairs[:, 1])
-
-
-def _overlaps(given: MergeInput, objects: Objects) -> NDArray[np.int64]:
-    """Return (object, object, voxels) of objects of neighbouring planes, lower plane first."""
-    parts = [np.zeros((0, 3), np.int64)]
-    for chunk in given.rows.chunks():
-        found = chunk[chunk["mutual"] == LINK]
-        both = objects.component[np.searchsorted(objects.keys, _columns(found))]
-        parts.append(np.column_stack([both, found["common"].astype(np.int64)]))
-    return np.concatenate(parts)
+    return objects.absorb(np.searchsorted(keys, labels["key"]), labels, np.concatenate(overlaps))
 
 
 def _number(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ENOUGH_MARGIN = 0.25
 """Overlaps that a label stays from every cut, to be painted as its tile shows it."""
+ENOUGH_AGREEMENT = 0.55
+"""Intersection over union of tiles' versions, below which none is better than a part of each."""
 _HOME = np.float32(1e10)
 """More than any margin: the tile that an object is centred in comes first."""
 
@@ -47,8 +49,10 @@ class Objects:
         Whether it is one label.
     start, stop : ndarray of int32, shape (n_objects, ndim)
         Bounding box in the image.
-    at_border : ndarray of bool
-        Whether it touches the image's border.
+    in_core, at_border : ndarray of bool
+        Whether a label of it has voxels in its own tile's core; whether it touches the image's border.
+    largest : ndarray of float32
+        Voxels of its largest label.
     best : ndarray of float32
         Margin of the best view; 0 if no tile sees it whole.
     owner : ndarray of int32
@@ -67,7 +71,9 @@ class Objects:
     alone: NDArray[np.bool_]
     start: NDArray[np.int32]
     stop: NDArray[np.int32]
+    in_core: NDArray[np.bool_]
     at_border: NDArray[np.bool_]
+    largest: NDArray[np.float32]
     best: NDArray[np.float32]
     owner: NDArray[np.int32]
     core_area: NDArray[np.int64]
@@ -101,7 +107,9 @@ class Objects:
             alone=alone,
             start=np.full((count, grid.ndim), np.iinfo(np.int32).max, np.int32),
             stop=np.zeros((count, grid.ndim), np.int32),
+            in_core=np.zeros(count, bool),
             at_border=np.zeros(count, bool),
+            largest=np.zeros(count, np.float32),
             best=np.zeros(count, np.float32),
             owner=np.full(count, keys.size, np.int32),
             core_area=np.zeros(count * sizes, np.int64),
@@ -126,6 +134,8 @@ class Objects:
         for axis in range(self.grid.ndim):
             np.minimum.at(self.start[:, axis], objects, chunk["start"][:, axis])
             np.maximum.at(self.stop[:, axis], objects, chunk["stop"][:, axis])
+        np.maximum.at(self.largest, objects, chunk["area"].astype(np.float32))
+        self.in_core[objects[chunk["core_area"] > 0]] = True
         self.at_border[objects[(chunk["flags"] & BORDER) > 0]] = True
         if self.core_area.size:
             np.add.at(self.core_area, objects, chunk["core_area"])
@@ -149,6 +159,8 @@ class Objects:
         """Find the label that is the best view of each object; of equal ones the lowest."""
         nodes = np.searchsorted(self.keys, chunk["key"])
         sees = ((chunk["flags"] & COMPLETE) > 0) & (chunk["margin"] >= ENOUGH_MARGIN)
+        sees &= chunk["core_area"] > 0  # what a tile paints in its core nobody else can claim
+        sees &= 2 * chunk["area"] >= self.largest[self.component[nodes]]  # more than a splinter
         nodes, chunk = nodes[sees], chunk[sees]
         objects = self.component[nodes]
         at_home = self.tile(nodes) == self.home[objects]
@@ -162,63 +174,95 @@ class Objects:
             owns = self.owner[objects] == nodes
             self.whole_area[objects[owns]] = chunk["area"][owns]
 
+    def disagree(self, objects: NDArray[Any], iou: NDArray[np.float64]) -> None:
+        """Let objects have no best view whose versions agree too little."""
+        self.owner[objects[iou < ENOUGH_AGREEMENT]] = self.keys.size
+
     def drop(self) -> NDArray[np.int64]:
         """Remove objects that one tile sees whole, and the tile that they are centred in not at all.
+
+        That tile must see where they lie well enough to deny them.
 
         Returns
         -------
         ndarray of int64
             The objects.
         """
-        dropped = self.alone & self.complete[self.lowest] & ~self.spared
-        dropped &= self.tile(self.lowest) != self.home
-        self.gone |= dropped
-        return np.flatnonzero(dropped)
-
-    def weak(self) -> NDArray[np.bool_]:
-        """Return which nodes are alone and cut, and may be what is left of another object."""
-        alone = self.alone & ~self.complete[self.lowest] & ~self.spared
-        weak: NDArray[np.bool_] = alone[self.component]
-        return weak
+        lone = self.alone & self.complete[self.lowest] & ~self.spared
+        found = np.flatnonzero(lone & (self.tile(self.lowest) != self.home)).astype(np.int64)
+        number = self.home[found].astype(np.int64)
+        seen = np.ones(found.size, bool)
+        for axis in reversed(range(self.grid.ndim)):
+            number, index = np.divmod(number, self.grid.counts[axis])
+            start = self.grid.read_start(axis, index)
+            stop, margin = start + self.grid.read_shape[axis], ENOUGH_MARGIN * self.grid.overlap[axis]
+            seen &= (self.start[found, axis] >= start + margin) | (start == 0)
+            seen &= (self.stop[found, axis] <= stop - margin) | (stop >= self.grid.shape[axis])
+        self.gone[found[seen]] = True
+        return found[seen]
 
     def absorb(
-        self, nodes: NDArray[np.int64], areas: NDArray[np.int64], overlaps: NDArray[np.int64]
+        self, nodes: NDArray[np.int64], labels: NDArray[Any], overlaps: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Remove weak labels, mostly outside their tile's core, that another object covers by half.
+        """Remove labels that are what is left of another object, which covers them by half.
+
+        Either the other object is painted as its tile shows it, and that covers the label; or the label
+        is cut and lies mostly outside its tile's core.
 
         Parameters
         ----------
-        nodes, areas : ndarray of int64, shape (m,)
-            Weak labels that lie mostly outside, ascending, and the voxels of each.
+        nodes : ndarray of int64, shape (m,)
+            Labels that are an object of their own, ascending.
+        labels : structured ndarray, shape (m,)
+            Their records.
         overlaps : ndarray of int64, shape (n, 3)
-            Weak label, other label, voxels in common.
+            Such a label, another label, voxels in common.
 
         Returns
         -------
         ndarray of int64
             The objects that are no more.
         """
-        one, other, common = overlaps[np.isin(overlaps[:, 0], nodes)].T
+        one, other, common = overlaps.T
+        owned = np.where(self.owner[self.component[other]] == other, common, 0)
         other = self.component[other]
         order = np.lexsort((other, one))
-        one, other, common = one[order], other[order], common[order]
+        one, other = one[order], other[order]
         begin = np.flatnonzero((np.diff(one, prepend=-1) != 0) | (np.diff(other, prepend=-1) != 0))
         if not begin.size:
             return np.zeros(0, np.int64)
-        covered = np.add.reduceat(common, begin)
         one, other = one[begin], other[begin]
-        half = 2 * covered >= areas[np.searchsorted(nodes, one)]
-        lone = self.alone[other] & ~self.complete[self.lowest[other]]
-        taken = np.unique(self.component[one[half & ~self.gone[other] & ~lone]])
-        self.gone[taken] = True
-        return taken.astype(np.int64)
+        label = labels[np.searchsorted(nodes, one)]
+        stray = ~self.complete[one] & (2 * label["core_area"] < label["area"])
+        stray &= ~self.alone[other] | self.complete[self.lowest[other]]
+        covered = np.where(stray, np.add.reduceat(common[order], begin), np.add.reduceat(owned[order], begin))
+        half = np.flatnonzero(2 * covered >= label["area"])
+        taken = []
+        for at in half[np.lexsort((one[half], label["area"][half]))].tolist():  # smaller ones first
+            if not self.gone[other[at]]:
+                taken.append(int(self.component[one[at]]))
+                self.gone[taken[-1]] = True
+        return np.unique(np.array(taken, np.int64))
 
-    def kept(self, keep: ObjectFilter, groups: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Return which objects are painted, judged by the whole groups that they belong to."""
+    def kept(
+        self, keep: ObjectFilter, groups: NDArray[np.int32], holes: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Return which objects are painted, judged by the whole groups that they belong to.
+
+        Parameters
+        ----------
+        keep : ObjectFilter
+            What is kept.
+        groups : ndarray of int32
+            Group of each object.
+        holes : ndarray of int64
+            Voxels of each group's holes, which count too.
+        """
+        self.gone |= ~self.in_core  # seen in passing only: no tile would paint it
         if not keep.removes:
             return ~self.gone
         area = np.where(self.owner < self.keys.size, self.whole_area, self.core_area)
-        total = np.zeros(self.size, np.int64)
+        total = holes.copy()
         np.add.at(total, groups, np.where(self.gone, 0, area))
         at_border = np.zeros(self.size, bool)
         at_border[groups[self.at_border]] = True

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from seamlabel.napari.pictures import Picture
     from seamlabel.napari.rows import Section
     from seamlabel.plan import Plan
-
-KEPT = ("min_size", "sequential", "skip_empty", "executor", "workers", "retries")
-"""Fields of the spec that have no widget yet: what `setValue` brought stays."""
+    from seamlabel.spec import MergeSpec
 
 
 class Form(QWidget):
@@ -40,6 +38,7 @@ class Form(QWidget):
         self.save = SaveForm(self)
         self.sections: tuple[Section, ...] = (self.image, self.method, self.tiles, self.save)
         self._kept: dict[str, Any] = {}
+        self._merge: tuple[str, MergeSpec] | None = None  # what `setValue` brought for that backend
         self._quiet = False
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 4, 8, 8)
@@ -66,10 +65,17 @@ class Form(QWidget):
             raise SpecError([self.image.wrong])
         if self.save.missing():
             raise SpecError([Problem("output", "no folder is given", "Enter or browse to one")])
-        values = dict(self._kept)
-        for section in (self.image, self.method, self.tiles, self.save):
-            values.update(section.values())
+        values = {**self._kept, **self._shown()}
+        if self._merge is not None and self._merge[0] == values["backend"]:
+            values["merge"] = self._merge[1]
         return RunSpec(**values)
+
+    def _shown(self) -> dict[str, Any]:
+        """Return the fields of the spec that have widgets; of others what `setValue` brought stays."""
+        values: dict[str, Any] = {}
+        for section in self.sections:
+            values.update(section.values())
+        return values
 
     def setValue(self, spec: RunSpec) -> None:
         """Show a spec; its image is opened if it is not the chosen one."""
@@ -78,7 +84,10 @@ class Form(QWidget):
             picture = self.image.picture
             if spec.image and (picture is None or picture.path != spec.image):
                 self.image.open_requested.emit(spec.image)
-            self._kept = {name: getattr(spec, name) for name in KEPT}
+            shown = self._shown()
+            self._kept = {name: value for name, value in spec if name not in shown}
+            self._merge = spec.backend, spec.merge
+            self._level_changed()
             self.image.set_values(spec.level, spec.channels)
             self.method.set_values(spec.backend, spec.params)
             self.tiles.set_values(spec.tile_shape, spec.overlap)
@@ -125,7 +134,7 @@ class Form(QWidget):
 
     def _info(self, picture: Picture) -> tuple[Any, int]:
         info, _, level = picture.at(self.image.level_index())
-        return info, level
+        return info.by_planes() if self._kept.get("planes") else info, level
 
     def _level_changed(self) -> None:
         if self.image.picture is not None:

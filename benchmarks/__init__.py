@@ -1,0 +1,1 @@
+"""Benchmarks of accuracy, speed and scale: `python -m benchmarks`."""

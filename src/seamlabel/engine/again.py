@@ -1,0 +1,103 @@
+"""Some tiles of an ended run segmented again, and put in place of the former ones at one stroke.
+
+New labels, and all that is known of the seams of these tiles, are written beside the old; then one
+rename makes them count. Knows nothing of the merge that follows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seamlabel.engine.records import RunRecords
+from seamlabel.engine.segmenting import Segmenting
+from seamlabel.io.generations import commit, new_folder, settle
+from seamlabel.io.staging import Overlay, StagingStore, open_staging
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from seamlabel.engine.executors import TaskQueue
+    from seamlabel.engine.segment import TileJob
+    from seamlabel.events import Event, RunFinished
+    from seamlabel.io.journal import RunDirectory
+    from seamlabel.protocols import LabelSink, LabelStore, SeamRule
+
+
+def segment_again(
+    job: TileJob,
+    tiles: Sequence[int],
+    folder: RunDirectory,
+    records: RunRecords,
+    queue: TaskQueue,
+    sink: LabelSink,
+    rule: SeamRule,
+) -> Generator[Event, None, RunFinished | None]:
+    """Segment tiles again and replace them, all or none.
+
+    Parameters
+    ----------
+    job : TileJob
+        Segments a tile, as the run did.
+    tiles : sequence of int
+        Their numbers.
+    folder : RunDirectory
+        The run's, locked.
+    records : RunRecords
+        The records that count so far; only read.
+    queue : TaskQueue
+        Where tasks run.
+    sink : LabelSink
+        Where labels go, later.
+    rule : SeamRule
+        Judges pairs, for the ids that are shown meanwhile.
+
+    Returns
+    -------
+    RunFinished or None
+        What is left to say if tiles failed; nothing was replaced then.
+    """
+    grid = job.plan.grid
+    replaced = np.zeros(len(grid), bool)
+    replaced[list(tiles)] = True
+    below, place = open_staging(folder.path), new_folder(folder.path)
+    counts = False
+    try:
+        new = RunRecords(place, grid.ndim)
+        records.copy_without(replaced, new)
+        job.use(Overlay(below, StagingStore(place, grid.read_shape), replaced))
+        state = Segmenting(job, sink, folder, queue, new, rule)
+        state.total = int(replaced.sum())
+        try:
+            order = (n for n in job.plan.order() if replaced[n])
+            yield from state.stage(
+                "segment", state.total, state.segment(_recalling(job, below, replaced, order))
+            )
+        finally:
+            state.close()
+        if state.failed:
+            return state.finished(0, "")
+        empty = [n for n in np.flatnonzero(replaced).tolist() if not (place / f"{n}.tile").exists()]
+        counts = True
+        commit(folder.path, place, empty)
+    finally:
+        if not counts:
+            settle(folder.path)  # takes away what never counted
+    return None
+
+
+def _recalling(
+    job: TileJob, store: LabelStore, replaced: NDArray[np.bool_], tiles: Iterator[int]
+) -> Iterator[int]:
+    """Yield tiles, each once the front knows those neighbours that stay as they are."""
+    grid, known = job.plan.grid, np.zeros(replaced.size, bool)
+    for number in tiles:
+        for other in job.seams.others(grid[number]):
+            if not replaced[other] and not known[other]:
+                known[other] = True
+                later = {n for n in job.seams.others(grid[other]) if replaced[n]}
+                job.front.recall(other, store.read(other), later)
+        yield number

@@ -1,0 +1,284 @@
+"""`remerge`: the merge of a kept run done again, with other settings or edits, or with tiles run again.
+
+Nothing is segmented but the tiles that are asked for; of all others, labels and records are only read.
+The former labels stay until the new ones are whole.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from seamlabel.engine.again import segment_again
+from seamlabel.engine.edits import EDITS, Edit, from_json, to_json
+from seamlabel.engine.executors import SerialExecutor, TaskQueue, make_executor
+from seamlabel.engine.locate import locate
+from seamlabel.engine.records import Both, RunRecords
+from seamlabel.engine.rules import seam_rule
+from seamlabel.engine.seams import SeamFinder
+from seamlabel.engine.segment import NoStore, TileJob
+from seamlabel.engine.stages import Stages
+from seamlabel.engine.stored import read_stored, save_report
+from seamlabel.engine.table import ObjectTable, table_again
+from seamlabel.errors import OutputError, Problem, SpecError
+from seamlabel.events import Event, RunFinished, RunStarted
+from seamlabel.io.generations import settle
+from seamlabel.io.journal import RunDirectory
+from seamlabel.io.ngff.labels import open_sink
+from seamlabel.io.sources import open_source
+from seamlabel.io.staging import open_staging, staged_tiles
+from seamlabel.kernels.solve import MergeInput, solve
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from seamlabel.engine.locate import Located
+    from seamlabel.engine.stored import StoredRun
+    from seamlabel.kernels.report import MergeReport
+    from seamlabel.kernels.solution import Solution
+    from seamlabel.plan import Plan
+    from seamlabel.protocols import ImageSource, LabelSink, SeamRule, Segmenter
+    from seamlabel.staged import ObjectFilter
+
+BATCH = 64
+"""Staged tiles whose objects one task counts."""
+SHOWN = 20
+"""Missing tiles that are named."""
+
+
+def remerge(
+    run_dir: str | Path,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    edits: Sequence[Edit] = (),
+    forget: bool = False,
+    again: Sequence[int] | Literal["missing"] = (),
+    image: ImageSource | None = None,
+    segmenter: Segmenter | None = None,
+    rule: SeamRule | None = None,
+) -> Generator[Event, None, None]:
+    """Do the merge of a kept run again, telling what happens.
+
+    A result depends on the staged tiles, the edits and the settings, and on nothing else. Closing the
+    generator cancels: the former labels stay.
+
+    Parameters
+    ----------
+    run_dir : str or path
+        The run directory.
+    changes : mapping, optional
+        Fields of the `RunSpec` that no tile depends on: `merge` (or a mapping with some of its
+        fields), `min_size`, `max_size`, `drop_border`, `name`, `output`, `overwrite`. What is not
+        given is as it was in the run; labels of that name are replaced.
+    edits : sequence of Edit
+        Added to those made before.
+    forget : bool
+        Forget the edits made before.
+    again : sequence of int, or "missing"
+        Tiles to segment again first; or all that failed or were never reached.
+    image : array-like, optional
+        To segment tiles again, where the run was of an array.
+    segmenter : callable, optional
+        To segment tiles again with, instead of the run's method.
+    rule : callable, optional
+        Judges pairs, where the settings name a function that has no file or module.
+
+    Yields
+    ------
+    Event
+        As `run` does; no stage "segment" if no tile is segmented.
+
+    Raises
+    ------
+    SpecError
+        If a setting or an edit cannot be carried out.
+    OutputError
+        If there is no such run, tiles of it are missing, or labels cannot be written.
+    TileError
+        If the tiles that are segmented all fail.
+    """
+    path = Path(run_dir)
+    stored = read_stored(path)
+    plan = stored.plan(changes or {}, segments=False)
+    judge = seam_rule(plan.spec.merge, rule)
+    sink = open_sink(plan, _target(plan, stored))
+    sink.check()
+    table = table_again(plan, image)
+    folder = RunDirectory(path, None)
+    pool = None
+    try:
+        pool = make_executor(plan.executor, plan.workers)
+        queue = TaskQueue(pool, 1 if isinstance(pool, SerialExecutor) else 2 * plan.workers)
+        records = _records(path, plan)
+        tiles = _tiles(path, records, plan, again)
+        yield RunStarted(0, len(tiles), str(path))
+        if tiles:
+            job = _job(stored, image, segmenter)
+            failed = yield from segment_again(job, tiles, folder, records, queue, sink, judge)
+            if failed is not None:
+                yield failed
+                return
+            records = _records(path, plan)
+        decided = _decided(path, edits, forget)
+        with closing(_Merging(plan, folder, sink, queue, table)) as merging:
+            yield from merging.events(stored.keep, records, judge, decided)
+    finally:
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+        folder.close(keep=True)
+
+
+class _Merging(Stages):
+    """State of a merge between two events."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunDirectory,
+        sink: LabelSink,
+        queue: TaskQueue,
+        table: ObjectTable | None,
+    ) -> None:
+        super().__init__(plan, open_staging(folder.path), sink, queue, threading.Event())
+        self.folder = folder
+        self.found: tuple[Solution, MergeReport] | None = None
+        self.table = table
+
+    def events(
+        self, counted: ObjectFilter, records: RunRecords, rule: SeamRule, edits: list[Edit]
+    ) -> Iterator[Event]:
+        located = locate(edits, self.plan, SeamFinder.of(self.plan), self.store)
+        n_tiles = len(self.plan.grid)
+        batches = 0 if counted == self.plan.keep else -(-n_tiles // BATCH)
+        yield from self.stage("merge", batches + 1, self._merge(batches, records, rule, located))
+        assert self.found is not None
+        solution, report = self.found
+        yield from self.paint(solution)
+        self.folder.save(EDITS, to_json(edits))
+        save_report(self.folder, report)
+        seconds = self.seconds
+        path = self.sink.path
+        yield RunFinished(
+            n_tiles,
+            n_tiles,
+            solution.n_objects,
+            report.n_joined,
+            path,
+            {},
+            seconds,
+            str(self.folder.path),
+            report,
+        )
+
+    def _merge(
+        self, batches: int, records: RunRecords, rule: SeamRule, located: Located
+    ) -> Iterator[Event | None]:
+        plan = self.plan
+        interior = np.zeros(len(plan.grid), np.int64)
+        tiles = records.all_tiles()
+        interior[tiles["tile"]] = tiles["interior"]
+        del tiles
+        if batches:
+            yield from self._count(batches, interior)
+        np.subtract.at(interior, located.tiles, 1)
+        self.found = solve(
+            MergeInput(
+                grid=plan.grid,
+                nodes=Both(records.nodes, located.nodes),
+                rows=records.rows,
+                unclean=records.all_unclean(),
+                interior=interior,
+                rule=rule,
+                whole=plan.spec.merge.overlapping,
+                z_link=plan.spec.merge.z_link,
+                keep=plan.keep,
+                edits=located.edits,
+                holes=records.holes if SeamFinder.of(plan).fill else None,
+            )
+        )
+        self.done += 1
+
+    def _count(self, batches: int, interior: NDArray[np.int64]) -> Iterator[None]:
+        """Count what tiles have alone and what is kept, from their staged tables."""
+        tasks: Iterator[Any] = (
+            (("batch", n), self._kept, (n * BATCH, min((n + 1) * BATCH, interior.size)))
+            for n in range(batches)
+        )
+        for ended in self.queue.drain(tasks):
+            if ended is not None:
+                (_, n), future = ended
+                counts = future.result()
+                interior[n * BATCH : n * BATCH + counts.size] = counts
+                self.done += 1
+            yield None
+
+    def _kept(self, first: int, stop: int) -> NDArray[np.int64]:
+        staged = (self.store.read(number) for number in range(first, stop))
+        keep = self.plan.keep
+        return np.array([0 if s is None else int(keep.interior(s).sum()) for s in staged], np.int64)
+
+
+def _target(plan: Plan, stored: StoredRun) -> str:
+    """Return the store that gets the labels."""
+    if plan.spec.output is None and plan.spec.image is not None and not Path(stored.output).exists():
+        msg = f"{stored.output} is gone, where the labels are to go"
+        raise OutputError(msg, "Give an output")
+    return plan.spec.output or stored.output
+
+
+def _records(path: Path, plan: Plan) -> RunRecords:
+    """Return the records that count, to be read."""
+    records = RunRecords(settle(path), plan.grid.ndim)
+    records.close()
+    return records
+
+
+def _tiles(path: Path, records: RunRecords, plan: Plan, again: Sequence[int] | str) -> list[int]:
+    """Return the tiles to segment again, if no other is missing."""
+    grid = plan.grid
+    missing = np.ones(len(grid), bool)
+    here = records.all_tiles()
+    whole = (here["n_core"] == 0) | staged_tiles(path, len(grid))[here["tile"]]
+    missing[here["tile"][whole]] = False
+    if again == "missing":
+        return [int(n) for n in np.flatnonzero(missing)]
+    tiles = sorted({int(n) for n in again})
+    strange = [n for n in tiles if not 0 <= n < len(grid)]
+    if strange:
+        fix = f"The run has tiles 0 to {len(grid) - 1}"
+        raise SpecError([Problem("again", f"there is no tile {', '.join(map(str, strange))}", fix)])
+    missing[tiles] = False
+    left = int(missing.sum())
+    if left:
+        names = ", ".join(str(n) for n in islice(np.flatnonzero(missing), SHOWN)) + (
+            ", …" if left > SHOWN else ""
+        )
+        msg = f"{left} of {len(grid)} tiles of {path} are missing, they failed or were never reached: {names}"
+        raise OutputError(msg, f"Segment them: seamlabel merge {path} --again missing")
+    return tiles
+
+
+def _job(stored: StoredRun, image: ImageSource | None, segmenter: Segmenter | None) -> TileJob:
+    """Return what segments a tile as the run did, or with another function."""
+    plan = stored.plan({}, segments=True)
+    given = plan.spec.image if image is None else image
+    if given is None:
+        raise SpecError([Problem("image", "the run was of an array", "Give the array again, as image")])
+    source = open_source(given, plan.info, plan.spec.level, plan.channels)
+    job = TileJob(plan, source, NoStore(), segmenter)
+    job.prepare()
+    return job
+
+
+def _decided(path: Path, edits: Sequence[Edit], forget: bool) -> list[Edit]:
+    """Return all edits, those made before first."""
+    file = path / EDITS
+    before = from_json(file.read_text()) if file.exists() and not forget else []
+    return list(dict.fromkeys([*before, *edits]))

@@ -1,0 +1,199 @@
+"""What a run directory says of its run: the plan with every "auto" pinned, the report, the edits.
+
+From it the merge is done again without looking at the image. Knows JSON, no tiles and no labels.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel.axes import Axis, ImageInfo, LevelInfo
+from seamlabel.errors import OutputError, Problem, SpecError
+from seamlabel.geometry import TileGrid
+from seamlabel.io.journal import REPORT
+from seamlabel.io.ngff.model import label_names
+from seamlabel.plan import Plan, resolve
+from seamlabel.spec import RunSpec
+from seamlabel.staged import ObjectFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seamlabel.io.journal import RunDirectory
+    from seamlabel.kernels.report import MergeReport
+
+PLAN = "plan.json"
+PLACES = "report.npz"
+PLENTY = 1 << 50
+"""Bytes: a merge that is done again segments nothing, so tiles need not fit into memory."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as its directory tells of it.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        What was asked for, with every "auto" a number, and paths absolute.
+    info : ImageInfo
+        The image.
+    grid : TileGrid
+        The tiles.
+    keep : ObjectFilter
+        Which objects were kept: those that tiles have alone are counted so.
+    output : str
+        The store that got the labels.
+    """
+
+    spec: RunSpec
+    info: ImageInfo
+    grid: TileGrid
+    keep: ObjectFilter
+    output: str
+
+    def plan(self, changes: Mapping[str, Any], *, segments: bool) -> Plan:
+        """Return the plan of a merge with some settings changed.
+
+        Parameters
+        ----------
+        changes : mapping
+            Fields of the spec; `merge` may be a mapping with some of its own fields.
+        segments : bool
+            Whether tiles are segmented again, so that memory counts.
+
+        Raises
+        ------
+        SpecError
+            If a setting is wrong, or needs other comparisons than those that were made.
+        OutputError
+            If the run was made by a version that cut tiles in another way.
+        """
+        merge = changes.get("merge") or {}
+        spec = self.spec.replace(**{**changes, "merge": {**self.spec.merge.model_dump(), **merge}})
+        self._check_rows(spec)
+        target = spec.output or self.output
+        info = replace(self.info, labels=label_names(Path(target)), writable=True)
+        plan = resolve(spec.replace(output=target), info, memory_bytes=None if segments else PLENTY)
+        if plan.grid != self.grid:
+            msg = f"this version of seamlabel would cut other tiles ({plan.grid}) than the run ({self.grid})"
+            raise OutputError(msg, "Use the version that the run was made with, or segment again")
+        return replace(plan, spec=spec)
+
+    def _check_rows(self, spec: RunSpec) -> None:
+        """Raise if the rule needs other pairs than those that the run compared."""
+        old, new = self.spec.merge, spec.merge
+        same = old.overlapping and new.overlapping
+        if not same and (old.rule, old.connectivity) != (new.rule, new.connectivity):
+            made = old.rule + (f", connectivity {old.connectivity}" if old.connectivity else "")
+            fix = "Keep that rule, or segment again"
+            message = f"the run compared tiles for '{made}', '{new.rule}' needs other comparisons"
+            raise SpecError([Problem("merge.rule", message, fix)])
+        if (old.z_link is None) != (new.z_link is None):
+            state = "were not compared" if old.z_link is None else "were compared"
+            raise SpecError([Problem("merge.z_link", f"planes {state} in the run", "Segment again")])
+
+
+def save_plan(folder: RunDirectory, plan: Plan, output: str) -> None:
+    """Keep what a merge needs to be done again; `output` is the store that gets the labels.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    found = {
+        "format": 1,
+        "spec": pinned(plan).model_dump(mode="json"),
+        "info": asdict(plan.info),
+        "grid": asdict(plan.grid),
+        "keep": asdict(plan.keep),
+        "output": os.path.realpath(os.path.expanduser(output)),
+    }
+    folder.save(PLAN, json.dumps(found, indent=1))
+
+
+def pinned(plan: Plan) -> RunSpec:
+    """Return the plan's spec with every "auto" a number and every path absolute."""
+    spec, joined = plan.spec, plan.joined
+    changes: dict[str, Any] = {
+        "tile_shape": tuple(n for n, tiled in zip(plan.grid.tile_shape, joined, strict=True) if tiled),
+        "overlap": tuple(n for n, tiled in zip(plan.grid.overlap, joined, strict=True) if tiled),
+        "overwrite": True,
+        "params": {k: _absolute(v) if k == "target" else v for k, v in spec.params.items()},
+        "merge": spec.merge.model_copy(update={"rule": _absolute(spec.merge.rule)}),
+    }
+    if any(spec.params.get(name) for name in plan.backend.whole_object):
+        changes["params"] |= dict.fromkeys(plan.backend.whole_object, 0)
+        changes["min_size"] = plan.keep.min_size
+    if plan.info.channel_axis is not None:
+        changes["channels"] = plan.channels
+    for field in ("image", "output", "table"):
+        if (path := getattr(spec, field)) is not None:
+            changes[field] = os.path.realpath(os.path.expanduser(path))
+    if isinstance(spec.skip_empty, str) and spec.skip_empty not in ("otsu", "mask"):
+        changes["skip_empty"] = os.path.realpath(os.path.expanduser(spec.skip_empty))
+    return spec.replace(**changes)
+
+
+def _absolute(target: Any) -> Any:
+    """Return the name of a function with the path of its file, if it has one, absolute."""
+    place, _, name = str(target).rpartition(":")
+    if not place.endswith(".py"):
+        return target
+    return f"{Path(place).expanduser().absolute()}:{name}"
+
+
+def read_stored(run_dir: Path) -> StoredRun:
+    """Read what a run directory says of its run.
+
+    Raises
+    ------
+    OutputError
+        If there is no such run, or it cannot be understood.
+    """
+    try:
+        found = json.loads((run_dir / PLAN).read_text())
+        spec = RunSpec(**found["spec"])
+        grid = TileGrid(**{name: tuple(values) for name, values in found["grid"].items()})
+        keep = ObjectFilter(**found["keep"])
+        return StoredRun(spec, _info(found["info"]), grid, keep, found["output"])
+    except FileNotFoundError:
+        msg = f"{run_dir} holds no run that can be merged again"
+        raise OutputError(msg, "Keep one: seamlabel segment IMAGE --keep") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        msg = f"{run_dir / PLAN} cannot be understood: {error}"
+        raise OutputError(msg, "Segment again, or use the version that made it") from error
+
+
+def _info(found: dict[str, Any]) -> ImageInfo:
+    levels = tuple(LevelInfo(**_tuples(level)) for level in found["levels"])
+    axes = tuple(Axis(**axis) for axis in found["axes"])
+    return ImageInfo(**{**_tuples(found), "levels": levels, "axes": axes})
+
+
+def _tuples(found: dict[str, Any]) -> dict[str, Any]:
+    """Return values with the lists of JSON as tuples again."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def save_report(folder: RunDirectory, report: MergeReport) -> None:
+    """Keep a report: its counts as JSON, its lists as arrays.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    lists = {f.name: getattr(report, f.name) for f in fields(report) if f.name not in report.counts}
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **lists)
+    folder.save(PLACES, packed.getvalue())
+    folder.save(REPORT, json.dumps(report.counts, indent=1))

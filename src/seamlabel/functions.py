@@ -1,0 +1,90 @@
+"""Functions of the user's own, named by module or file: named, found and loaded.
+
+Knows nothing of what they are for.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from seamlabel.errors import BackendError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_LOADING = (ImportError, SyntaxError, OSError, NameError, AttributeError, TypeError, ValueError)
+
+
+def is_target(text: str) -> bool:
+    """Return whether this has the form ``"module:function"`` or ``"file.py:function"``."""
+    place, _, name = text.rpartition(":")
+    return bool(place) and name.isidentifier()
+
+
+def target_of(function: Any) -> str:
+    """Return the name of a function in the form ``"module:function"``, of an object that of its class."""
+    inner = function.func if isinstance(function, partial) else function
+    name = getattr(inner, "__name__", type(inner).__name__).strip("<>")
+    return f"{inner.__module__}:{name}"
+
+
+def load_function(target: str, *, purpose: str) -> Any:
+    """Return the function of this name.
+
+    Parameters
+    ----------
+    target : str
+        ``"module:function"``, or ``"file.py:function"`` with a path that is absolute or relative to
+        the working directory.
+    purpose : str
+        What such a function does, for messages: ``"takes pixels and returns labels"``.
+
+    Raises
+    ------
+    BackendError
+        If the file, the module or the function is missing, cannot be loaded or cannot be called.
+    """
+    place, _, name = target.rpartition(":")
+    module = _load_file(place) if place.endswith(".py") else _load_module(place)
+    if not hasattr(module, name):
+        known = ", ".join(n for n, v in vars(module).items() if callable(v) and not n.startswith("_"))
+        raise BackendError(f"{place} has no function '{name}'", f"It has: {known or 'none'}")
+    found = getattr(module, name)
+    if not callable(found):
+        msg = f"'{name}' in {place} is of type {type(found).__name__} and cannot be called"
+        raise BackendError(msg, f"Name a function that {purpose}")
+    return found
+
+
+def _load_file(place: str) -> ModuleType:
+    """Run a file as a module of a name of its own, so that an edited file counts at once."""
+    path = Path(place).expanduser().absolute()
+    if not path.is_file():
+        raise BackendError(f"there is no file {path}", "Check the path; it may be absolute")
+    spec = spec_from_file_location(f"seamlabel_function_{uuid4().hex}", path)
+    if spec is None or spec.loader is None:
+        raise BackendError(f"{path} is not a Python file")
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pickle look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except _LOADING as error:
+        del sys.modules[spec.name]
+        msg = f"{path} cannot be loaded: {type(error).__name__}: {error}"
+        raise BackendError(msg, f"Run it alone: python {path}") from error
+    return module
+
+
+def _load_module(place: str) -> ModuleType:
+    try:
+        return import_module(place)
+    except _LOADING as error:
+        msg = f"module {place} cannot be imported: {type(error).__name__}: {error}"
+        hint = f"Install it, or name a file: {place.replace('.', '/')}.py:function"
+        raise BackendError(msg, hint) from error

@@ -1,0 +1,97 @@
+"""The command `merge`, and what a command says once labels are written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seamlabel.errors import Problem, SpecError
+from seamlabel.events import to_json
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from seamlabel.engine.edits import Edit
+    from seamlabel.events import Event
+    from seamlabel.results import Result
+
+
+def merge(args: Namespace) -> int:
+    """Merge the tiles of a kept run again."""
+    from seamlabel.remerging import remerge
+
+    edits = _edits(args)
+    names = ("iou", "z_link", "min_size", "max_size", "drop_border", "name", "output")
+    given: dict[str, Any] = {name: getattr(args, name) for name in names}
+    for kind in ("join", "cut"):
+        given[kind] = [edit.points for edit in edits if edit.kind == kind]
+
+    def listen(event: Event) -> None:
+        if args.json:
+            print(json.dumps(to_json(event)), flush=True)
+
+    try:
+        result = remerge(
+            args.run_dir,
+            rule=args.merge,
+            **given,
+            remove=[edit.points[0] for edit in edits if edit.kind == "remove"],
+            forget_edits=args.no_edits,
+            again=_tiles(args.again),
+            progress=not (args.quiet or args.json),
+            on_event=listen,
+        )
+    except KeyboardInterrupt:
+        print(f"\nThe labels and {args.run_dir} are as they were.", file=sys.stderr)
+        raise
+    if not args.json:
+        say_end(result)
+    return 0
+
+
+def _edits(args: Namespace) -> list[Edit]:
+    """Return the edits of the file and of the options."""
+    from seamlabel.engine.edits import read_edits, typed_edit
+    from seamlabel.engine.stored import read_stored
+
+    found: list[Edit] = []
+    if args.edits:
+        info = read_stored(Path(args.run_dir)).info
+        found += read_edits(Path(args.edits), [info.axes[i].name for i in info.label_axes])
+    for kind in ("join", "cut", "remove"):
+        found += [typed_edit(kind, text) for text in getattr(args, kind) or []]
+    return found
+
+
+def _tiles(text: str | None) -> Any:
+    if text is None or text == "missing":
+        return text or ()
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        fix = "Give numbers of tiles, such as 3,7, or 'missing'"
+        raise SpecError([Problem("again", f"'{text}' is not understood", fix)]) from None
+
+
+def say_end(result: Result) -> None:
+    """Print what came out, what was doubtful, and how to merge again."""
+    from seamlabel.engine.advice import overlap_advice
+
+    objects = f"{result.n_objects:,} object{'s' * (result.n_objects != 1)}"
+    print(f"{objects} in {result.seconds:.1f} s: {result.path}")
+    report = result.report
+    if report is not None and report.n_compared and result.run_dir:
+        counts = (
+            f"{report.n_joined:,} joined of {report.n_compared:,} pairs",
+            f"{report.n_refused:,} refused",
+            f"{report.n_dropped:,} dropped",
+            f"{report.n_absorbed:,} absorbed",
+            f"{report.doubtful.size:,} doubtful",
+        )
+        print(f"seams: {', '.join(counts)}")
+    if report is not None and (advice := overlap_advice(result.plan, report)):
+        print(f"note: {advice}")
+    if result.run_dir:
+        print(f"Merge again: seamlabel merge {result.run_dir} --iou {result.plan.spec.merge.iou:g}")

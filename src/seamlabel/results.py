@@ -1,0 +1,86 @@
+"""`Result`, and the loop that follows a run's events to its end.
+
+Knows events and what is left when they end; not what made them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seamlabel.errors import IncompleteError
+from seamlabel.events import RunFinished
+from seamlabel.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from seamlabel.events import Event
+    from seamlabel.kernels.report import MergeReport
+    from seamlabel.plan import Plan
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave.
+
+    Parameters
+    ----------
+    labels : lazy array
+        Labels at full resolution, axes ``(t)zyx`` or ``(t)yx``; ``np.asarray(result.labels)`` reads
+        all of them, slices only what they need.
+    n_objects : int
+        Ids are 1..n_objects, unless `sequential` was turned off.
+    path : str
+        The label group, an NGFF image. Temporary (until the process ends) for arrays without output.
+    failed : dict of int to str
+        Tiles that failed, with reasons; empty, because a run that is not whole raises.
+    plan : Plan
+        What was carried out.
+    seconds : float
+        Wall time.
+    table : dict of str to 1-D ndarray, or None
+        What is known of every object, by column, if it was asked for.
+    report : MergeReport
+        What was joined, refused, dropped and doubtful where tiles meet.
+    run_dir : str or None
+        The run directory, if it was kept: `remerge` merges it again.
+    """
+
+    labels: Any
+    n_objects: int
+    path: str
+    failed: dict[int, str]
+    plan: Plan
+    seconds: float
+    table: dict[str, Any] | None = None
+    report: MergeReport | None = None
+    run_dir: str | None = None
+
+
+def follow(
+    events: Generator[Event, None, None], progress: bool, on_event: Callable[[Event], None] | None
+) -> RunFinished:
+    """Take events to their end, showing and handing them on.
+
+    Raises
+    ------
+    IncompleteError
+        If tiles failed.
+    """
+    bar = ProgressBar() if progress else None
+    last: Event | None = None
+    try:
+        for last in events:
+            if bar:
+                bar(last)
+            if on_event:
+                on_event(last)
+    finally:
+        events.close()
+        if bar:
+            bar.close()
+    assert isinstance(last, RunFinished)
+    if last.failed:
+        raise IncompleteError(last.failed, last.run_dir)
+    return last
