@@ -19,12 +19,15 @@ def test_an_iou_equal_to_the_threshold_counts():
     assert IouRule(1.0)(np.array([5]), np.array([5]), np.array([5]))[0]
 
 
+EVERYWHERE = (slice(None), slice(None))
+
+
 def everything(labels):
     return np.append(False, np.ones(int(labels.max(initial=0)), bool))
 
 
 def compared(one, other):
-    return overlap_rows(one, other, everything(one), everything(other))
+    return overlap_rows(one, other, everything(one), everything(other), EVERYWHERE)
 
 
 def joined(one, other, tau):
@@ -54,20 +57,29 @@ def test_pairs_are_symmetric():
         assert clean == same
 
 
+def test_tiles_agree_if_they_show_the_same_pieces_next_to_the_border_of_their_cores():
+    one = np.array([[1, 1, 1, 0, 0, 2, 2, 2]])
+    other = np.array([[0, 1, 1, 0, 0, 2, 2, 0]])
+    both = everything(one), everything(other)
+    assert overlap_rows(one, other, *both, (slice(None), slice(3, 5)))[1]
+    assert overlap_rows(one, other, *both, (slice(None), slice(2, 6)))[1]
+    assert not overlap_rows(one, other, *both, (slice(None), slice(0, 3)))[1]
+
+
 def test_a_seam_is_clean_if_all_that_matters_has_the_same_voxels():
     one = np.array([[1, 1, 0, 2, 2]])
     other = np.array([[3, 3, 0, 1, 0]])
     assert compared(one, np.where(one > 0, 3 - one, 0))[1]
     assert not compared(one, other)[1]
     matter = np.array([False, True, False])
-    assert overlap_rows(one, other, matter, np.array([False, False, False, True]))[1]
-    assert not overlap_rows(one, other, np.array([False, False, True]), everything(other))[1]
+    assert overlap_rows(one, other, matter, np.array([False, False, False, True]), EVERYWHERE)[1]
+    assert not overlap_rows(one, other, np.array([False, False, True]), everything(other), EVERYWHERE)[1]
     assert not compared(one, np.where(one == 1, 1, 0))[1]
 
 
 def test_labels_that_do_not_matter_give_no_rows():
     one, other = np.array([[1, 1, 2, 2]]), np.array([[5, 5, 5, 6]])
-    rows, _ = overlap_rows(one, other, np.array([False, False, True]), everything(other))
+    rows, _ = overlap_rows(one, other, np.array([False, False, True]), everything(other), EVERYWHERE)
     assert set(zip(rows["a"].tolist(), rows["b"].tolist(), strict=True)) == {(2, 5), (2, 6)}
 
 

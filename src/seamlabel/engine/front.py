@@ -196,7 +196,8 @@ class Front:
         if self._finder.fill:
             a, b = without_pieces(a, matter_a.size - 1), without_pieces(b, matter_b.size - 1)
         if a is None or b is None:
-            one_sided = _shows(a, matter_a) or _shows(b, matter_b)
+            where = self._finder.border(one, two).slices
+            one_sided = _shows(a, where, matter_a) or _shows(b, where, matter_b)
             return np.zeros(0, ROW), not (one_sided and self._finder.same_voxels(one, two)), holes
         rows, clean = self._finder.compare(one, two, (a, b), (matter_a, matter_b))
         rows["a"] += np.int64(one.number) << LABEL_BITS
@@ -222,5 +223,5 @@ def _matter(local: LocalTile | None) -> NDArray[np.bool_]:
     return _EMPTY if local is None else np.append(False, (local.staged.flags & NODE) > 0)
 
 
-def _shows(strip: NDArray[Any] | None, matter: NDArray[np.bool_]) -> bool:
-    return strip is not None and bool(matter[strip].any())
+def _shows(strip: NDArray[Any] | None, where: tuple[slice, ...], matter: NDArray[np.bool_]) -> bool:
+    return strip is not None and bool(matter[strip[where]].any())

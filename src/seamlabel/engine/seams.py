@@ -226,7 +226,7 @@ class SeamFinder:
         ndarray of `ROW`
             With plain labels in place of keys.
         bool
-            Whether both have the same voxels of all labels that take part.
+            Whether both agree where their cores meet, about all labels that take part.
         """
         if self._links(one, two):
             return link_rows(*labels), True
@@ -234,10 +234,17 @@ class SeamFinder:
             difference = tuple(b - a for a, b in zip(one.index, two.index, strict=True))
             steps = border_steps(difference, self.joined, self.merge.connectivity)
             return touching_rows(*labels, self.part(one, two), self.part(two, one), steps), True
-        shape = [n for n, joined in zip(labels[0].shape, self.joined, strict=True) if joined]
-        flat = labels[0].reshape(shape), labels[1].reshape(shape)
-        found, clean = overlap_rows(*flat, *matter)
+        space = [axis for axis, joined in enumerate(self.joined) if joined]
+        one_flat, two_flat = (part.reshape([part.shape[axis] for axis in space]) for part in labels)
+        border = tuple(self.border(one, two).slices[axis] for axis in space)
+        found, clean = overlap_rows(one_flat, two_flat, *matter, border)
         return found, clean or not self.overlapping
+
+    def border(self, one: Tile, two: Tile) -> Box:
+        """Return the voxels on both sides of the border between two cores, in `part` of them."""
+        part = self.part(one, two)
+        reach = (1,) * self.grid.ndim
+        return one.core.grow(reach).intersect(two.core.grow(reach)).intersect(part).relative_to(part)
 
 
 def _compact(labels: NDArray[Any]) -> NDArray[Any]:
