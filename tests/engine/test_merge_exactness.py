@@ -151,6 +151,19 @@ def test_a_blurred_threshold_of_noise_is_that_of_the_whole_image(smoothing, tile
     assert same_partition(np.asarray(result.labels), whole)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_other_tiles_versions_do_no_harm_to_a_function_whose_reach_nobody_declares(seed):
+    noise = np.random.default_rng(seed).standard_normal((300, 280))
+    image = ndimage.gaussian_filter(noise, 3).astype(np.float32)
+    image -= np.percentile(image, 80)
+
+    def blurred(pixels):
+        return ndimage.label(ndimage.gaussian_filter(pixels, 1.5) > 0)[0]  # looks 6 voxels far
+
+    result = seamlabel.segment(image, blurred, tile_shape=64, overlap=12, progress=False)
+    assert same_partition(np.asarray(result.labels), blurred(image))
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_touching_gives_connected_components_without_any_overlap(data):
