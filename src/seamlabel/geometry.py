@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-RECENT = 4096
+RECENT = 1024
 """Tiles that a grid keeps at hand."""
 
 

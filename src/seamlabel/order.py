@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from seamlabel.axes import ImageInfo
     from seamlabel.geometry import TileGrid
 
+MOST_CACHE_BYTES = 1 << 29
+SMALL_CACHE_BYTES = 1 << 24
+
 
 def tile_order(
     grid: TileGrid,
@@ -124,6 +127,15 @@ def chunk_cells(info: ImageInfo, level: int, channels: tuple[int, ...]) -> tuple
     size = prod(chunks) * np.dtype(info.dtype).itemsize
     along = 1 if info.channel_axis is None else chunks[info.channel_axis]
     return info.label_values(chunks), size * len({channel // along for channel in channels or (0,)})
+
+
+def most_cached(work_bytes: int) -> int:
+    """Return the most memory for decoded chunks, given what the tiles in hand take.
+
+    Images whose rows of tiles need more are worked on in bands. A cache may be large beside large tiles;
+    with tiny ones memory would grow with the image, and decoding a chunk twice costs nothing by comparison.
+    """
+    return min(MOST_CACHE_BYTES, max(SMALL_CACHE_BYTES, 8 * work_bytes))
 
 
 def cache_wanted(info: ImageInfo, level: int, channels: tuple[int, ...], grid: TileGrid, workers: int) -> int:

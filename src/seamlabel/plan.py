@@ -26,7 +26,7 @@ from seamlabel.checks import (
     too_large,
 )
 from seamlabel.errors import Problem, SpecError
-from seamlabel.order import at_once, cache_wanted, chunk_cells, tile_order
+from seamlabel.order import at_once, cache_wanted, chunk_cells, most_cached, tile_order
 from seamlabel.staged import ObjectFilter
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 ENGINE_BYTES = 250_000_000
 """Interpreter, libraries, staging cache and the paint pass, whatever the tiles."""
-MOST_CACHE_BYTES = 1 << 29
-"""Most memory for decoded chunks; images whose rows of tiles need more are worked on in bands."""
 STAGED_BYTES_PER_VOXEL = 0.1
 """Compressed labels on disk, upper end of what was measured on tissue (0.03 to 0.12)."""
 
@@ -276,7 +274,7 @@ def resolve(
         raise SpecError([too_large(tile_bytes, budget, grid)])
     wanted = cache_wanted(info, spec.level, channels, grid, workers)
     spare = max(budget - workers * tile_bytes, budget // 32)  # little memory: a small cache, no failure
-    cache_bytes = min(wanted, MOST_CACHE_BYTES, budget // 4, spare)
+    cache_bytes = min(wanted, most_cached(workers * tile_bytes), budget // 4, spare)
     min_size, params = _whole_objects(sizes[0], backend, params)
     target = spec.output or spec.image
     return Plan(

@@ -19,7 +19,8 @@ def test_an_iou_equal_to_the_threshold_counts():
     assert IouRule(1.0)(np.array([5]), np.array([5]), np.array([5]))[0]
 
 
-EVERYWHERE = (slice(None), slice(None))
+def everywhere():
+    return slice(None), slice(None)
 
 
 def everything(labels):
@@ -27,7 +28,7 @@ def everything(labels):
 
 
 def compared(one, other):
-    return overlap_rows(one, other, everything(one), everything(other), EVERYWHERE)
+    return overlap_rows(one, other, everything(one), everything(other), everywhere)
 
 
 def joined(one, other, tau):
@@ -61,9 +62,9 @@ def test_tiles_agree_if_they_show_the_same_pieces_next_to_the_border_of_their_co
     one = np.array([[1, 1, 1, 0, 0, 2, 2, 2]])
     other = np.array([[0, 1, 1, 0, 0, 2, 2, 0]])
     both = everything(one), everything(other)
-    assert overlap_rows(one, other, *both, (slice(None), slice(3, 5)))[1]
-    assert overlap_rows(one, other, *both, (slice(None), slice(2, 6)))[1]
-    assert not overlap_rows(one, other, *both, (slice(None), slice(0, 3)))[1]
+    assert overlap_rows(one, other, *both, lambda: (slice(None), slice(3, 5)))[1]
+    assert overlap_rows(one, other, *both, lambda: (slice(None), slice(2, 6)))[1]
+    assert not overlap_rows(one, other, *both, lambda: (slice(None), slice(0, 3)))[1]
 
 
 def test_a_seam_is_clean_if_all_that_matters_has_the_same_voxels():
@@ -72,14 +73,14 @@ def test_a_seam_is_clean_if_all_that_matters_has_the_same_voxels():
     assert compared(one, np.where(one > 0, 3 - one, 0))[1]
     assert not compared(one, other)[1]
     matter = np.array([False, True, False])
-    assert overlap_rows(one, other, matter, np.array([False, False, False, True]), EVERYWHERE)[1]
-    assert not overlap_rows(one, other, np.array([False, False, True]), everything(other), EVERYWHERE)[1]
+    assert overlap_rows(one, other, matter, np.array([False, False, False, True]), everywhere)[1]
+    assert not overlap_rows(one, other, np.array([False, False, True]), everything(other), everywhere)[1]
     assert not compared(one, np.where(one == 1, 1, 0))[1]
 
 
 def test_labels_that_do_not_matter_give_no_rows():
     one, other = np.array([[1, 1, 2, 2]]), np.array([[5, 5, 5, 6]])
-    rows, _ = overlap_rows(one, other, np.array([False, False, True]), everything(other), EVERYWHERE)
+    rows, _ = overlap_rows(one, other, np.array([False, False, True]), everything(other), everywhere)
     assert set(zip(rows["a"].tolist(), rows["b"].tolist(), strict=True)) == {(2, 5), (2, 6)}
 
 

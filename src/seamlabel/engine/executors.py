@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +122,7 @@ class TaskQueue:
         self._limit = limit
         self._urgent: deque[tuple[Hashable, Callable[..., Any], tuple[Any, ...]]] = deque()
         self._under_way: dict[Future[Any], Any] = {}
+        self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
 
     def add(self, key: Hashable, fn: Callable[..., Any], *args: Any) -> None:
         """Queue a task before all that `drain` was given."""
@@ -141,13 +142,16 @@ class TaskQueue:
                 if task is None:
                     break
                 key, fn, args = task
-                self._under_way[self._pool.submit(fn, *args)] = key
+                future = self._pool.submit(fn, *args)
+                self._under_way[future] = key
+                future.add_done_callback(self._ended.put)
             if not self._under_way:
                 return
-            ended = wait(self._under_way, HEARTBEAT_SECONDS, FIRST_COMPLETED).done
-            if not ended:
+            try:
+                future = self._ended.get(timeout=HEARTBEAT_SECONDS)
+            except Empty:
                 yield None
-            for future in [f for f in self._under_way if f in ended]:
+            else:
                 yield self._under_way.pop(future), future
 
     def settle(self, seconds: float) -> None:

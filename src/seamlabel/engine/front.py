@@ -196,9 +196,11 @@ class Front:
         if self._finder.fill:
             a, b = without_pieces(a, matter_a.size - 1), without_pieces(b, matter_b.size - 1)
         if a is None or b is None:
+            if (a is None and b is None) or not self._finder.same_voxels(one, two):
+                return np.zeros(0, ROW), True, holes
             where = self._finder.border(one, two).slices
             one_sided = _shows(a, where, matter_a) or _shows(b, where, matter_b)
-            return np.zeros(0, ROW), not (one_sided and self._finder.same_voxels(one, two)), holes
+            return np.zeros(0, ROW), not one_sided, holes
         rows, clean = self._finder.compare(one, two, (a, b), (matter_a, matter_b))
         rows["a"] += np.int64(one.number) << LABEL_BITS
         rows["b"] += np.int64(two.number) << LABEL_BITS

@@ -236,7 +236,10 @@ class SeamFinder:
             return touching_rows(*labels, self.part(one, two), self.part(two, one), steps), True
         space = [axis for axis, joined in enumerate(self.joined) if joined]
         one_flat, two_flat = (part.reshape([part.shape[axis] for axis in space]) for part in labels)
-        border = tuple(self.border(one, two).slices[axis] for axis in space)
+
+        def border() -> tuple[slice, ...]:
+            return tuple(self.border(one, two).slices[axis] for axis in space)
+
         found, clean = overlap_rows(one_flat, two_flat, *matter, border)
         return found, clean or not self.overlapping
 

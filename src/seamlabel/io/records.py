@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-CHUNK = 1 << 17
+CHUNK = 1 << 15
 
 
 class RecordFile:

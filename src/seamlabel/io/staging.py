@@ -29,7 +29,7 @@ from seamlabel.staged import StagedTile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CACHE_BYTES = 64_000_000
+CACHE_BYTES = 8_000_000
 """Compressed tiles kept in memory, so that seams and paint seldom read files back."""
 FOLDER = "staging-{}"
 """Of its own for every run: a tile of a cancelled run may come late."""
@@ -98,11 +98,16 @@ class StagingStore:
 
     def _keep(self, tile: int, packed: bytes) -> None:
         with self._lock:
-            former = self._recent.pop(tile, b"")
+            former = self._recent.pop(tile, None)
             self._recent[tile] = packed
-            self._held += len(packed) - len(former)
+            self._held += _size(packed) - _size(former)
             while self._held > CACHE_BYTES and len(self._recent) > 1:
-                self._held -= len(self._recent.popitem(last=False)[1])
+                self._held -= _size(self._recent.popitem(last=False)[1])
+
+
+def _size(packed: bytes | None) -> int:
+    """Return what a tile takes in memory, its entry included."""
+    return 0 if packed is None else len(packed) + 300
 
 
 def pack(staged: StagedTile) -> bytes:

@@ -16,6 +16,8 @@ import numpy as np
 from seamlabel.kernels.pieces import pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from seamlabel.geometry import Box
@@ -69,7 +71,7 @@ def overlap_rows(
     other: NDArray[Any],
     matter_one: NDArray[np.bool_],
     matter_other: NDArray[np.bool_],
-    border: tuple[slice, ...],
+    border: Callable[[], tuple[slice, ...]],
 ) -> tuple[NDArray[Any], bool]:
     """Return what pieces of two tiles' labels have in common in an overlap.
 
@@ -79,8 +81,8 @@ def overlap_rows(
         Both tiles' labels of the same voxels.
     matter_one, matter_other : ndarray of bool
         Which labels matter, indexed by label.
-    border : tuple of slice
-        The voxels next to the border between the tiles' cores.
+    border : callable
+        Returns the slices of the voxels next to the border between the tiles' cores; seldom asked.
 
     Returns
     -------
@@ -105,7 +107,8 @@ def overlap_rows(
         odd_a[a[odd]] = odd_b[b[odd]] = True
         more = _fragment_rows(one, other, odd_a, odd_b)
         found = np.concatenate([found, more[matter_one[more["a"]] & matter_other[more["b"]]]])
-    return found, _agree(one[border], other[border], matter_one, matter_other, found)
+    near = border()
+    return found, _agree(one[near], other[near], matter_one, matter_other, found)
 
 
 def _agree(
