@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -346,3 +347,18 @@ def test_the_result_is_the_same_whatever_the_order(image):
         arrays.append(np.asarray(result.labels))
     assert np.array_equal(arrays[0], arrays[1])
     assert np.array_equal(arrays[0], arrays[2])
+
+
+@pytest.mark.parametrize(("wait", "alone"), [(0.0, True), (0.02, False)])
+def test_tiles_quicker_than_a_handover_are_segmented_in_the_coordinators_thread(wait, alone):
+    threads = []
+
+    def function(tile):
+        threads.append(threading.get_ident())
+        time.sleep(wait)
+        return np.zeros(tile.shape, int)
+
+    array = np.zeros((640, 640), np.uint8)
+    seamlabel.segment(array, function, tile_shape=64, overlap=2, workers=2, progress=False)
+    assert (set(threads[50:]) == {threading.get_ident()}) == alone
+    assert threading.get_ident() not in threads[:8]

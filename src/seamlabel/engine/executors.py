@@ -118,8 +118,8 @@ class TaskQueue:
     """
 
     def __init__(self, pool: Executor, limit: int) -> None:
-        self._pool = pool
-        self._limit = limit
+        self._pool, self._limit = pool, limit
+        self._threads = pool, limit
         self._urgent: deque[tuple[Hashable, Callable[..., Any], tuple[Any, ...]]] = deque()
         self._under_way: dict[Future[Any], Any] = {}
         self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
@@ -127,6 +127,20 @@ class TaskQueue:
     def add(self, key: Hashable, fn: Callable[..., Any], *args: Any) -> None:
         """Queue a task before all that `drain` was given."""
         self._urgent.append((key, fn, args))
+
+    @property
+    def here(self) -> bool:
+        """Whether tasks run in the caller's thread."""
+        return isinstance(self._pool, SerialExecutor)
+
+    def run_here(self, here: bool) -> None:
+        """Run what comes in the caller's thread, or hand it to the executor again.
+
+        Tasks of a millisecond or two spend longer on passing the interpreter's lock between threads.
+        An executor that is not of this module is always used.
+        """
+        if isinstance(self._threads[0], ThreadExecutor):
+            self._pool, self._limit = (SerialExecutor(), 1) if here else self._threads
 
     def running(self) -> list[Any]:
         """Return the keys of the tasks that are being worked on."""

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from seamlabel.kernels.report import MergeReport
     from seamlabel.protocols import LabelSink, SeamRule
 
+QUICK_SECONDS, TRIED = 0.004, 16
+"""Tiles that take less, by the first so many, are segmented in the coordinator's own thread."""
+SLOW_SECONDS = 0.05
+"""A tile that takes longer sends the rest back to the workers, so that the run stays responsive."""
 HOPELESS = 3
 """A run whose first so many tiles all fail is given up: the rest would fail too."""
 
@@ -71,6 +75,7 @@ class Segmenting(Stages):
             holes=records.holes if job.seams.fill else None,
             unclean=records.unclean,
         )
+        self.spent = 0.0
         self.failed: dict[int, str] = {}
         self.attempts: dict[int, int] = {}
         self.cause: BaseException | None = None
@@ -112,11 +117,13 @@ class Segmenting(Stages):
             yield from self._tile_ended(number, future)
             if not self.done and len(self.failed) >= min(HOPELESS, self.total):
                 self._give_up()
+        self.queue.run_here(False)
 
     def _tasks(self, tiles: Iterable[int]) -> Iterator[tuple[Any, Any, Any]]:
         """Yield the tasks, and ask for a tile's pixels as soon as it is queued."""
         for number in tiles:
-            self.job.expect(number)
+            if not self.queue.here:
+                self.job.expect(number)
             yield ("tile", number), self.job.segment, (number,)
 
     def _tile_ended(self, number: int, future: Future[TileRecord]) -> Iterator[Event | None]:
@@ -128,6 +135,7 @@ class Segmenting(Stages):
             return
         record = future.result()
         self.done += 1
+        self._choose_thread(record.seconds)
         arrival = record.arrival
         first = self.gathered.take(arrival)
         self.records.note(arrival)
@@ -140,6 +148,14 @@ class Segmenting(Stages):
             yield TileDone(self.done, self.total, number, arrival.n_core, first, record.seconds)
         if joined := self.gathered.joins(arrival):
             yield SeamsMerged(self.done, self.total, number, joined)
+
+    def _choose_thread(self, seconds: float) -> None:
+        """Segment in this thread while tiles take no longer than handing them over."""
+        self.spent += seconds
+        if seconds > SLOW_SECONDS:
+            self.queue.run_here(False)
+        elif self.done == TRIED and self.spent < TRIED * QUICK_SECONDS:
+            self.queue.run_here(True)
 
     def _tile_failed(self, number: int, error: BaseException) -> Event | None:
         """Try again, or record the failure."""
