@@ -30,7 +30,7 @@ class Result:
         Labels at full resolution, axes ``(t)zyx`` or ``(t)yx``; ``np.asarray(result.labels)`` reads
         all of them, slices only what they need.
     n_objects : int
-        Ids are 1..n_objects, unless `sequential` was turned off.
+        Ids are 1..n_objects.
     path : str
         The label group, an NGFF image. Temporary (until the process ends) for arrays without output.
     failed : dict of int to str

@@ -189,7 +189,7 @@ class RunSpec(_Spec):
     overwrite : bool
         Replace a label of that name, once the new one is whole.
     sequential : bool
-        Ids 1..N without gaps; else gaps may stay where objects were joined or removed.
+        Ask for ids 1..N without gaps. They cost nothing: ids have none without it either.
     skip_empty : None, float, "otsu" or str
         Do not segment tiles in which no voxel exceeds this value (or Otsu's threshold of the
         whole image); or that hold nothing of a mask, given as the path of an OME-Zarr.

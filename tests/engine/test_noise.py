@@ -120,6 +120,18 @@ def test_id_arithmetic_equals_a_table_of_all_labels(case):
     assert alive.tolist() == list(range(1, solution.n_objects + 1))
 
 
+@settings(max_examples=150, deadline=None)
+@given(case=noisy(), side=st.integers(1, 9))
+def test_labels_do_not_depend_on_the_blocks_in_which_they_are_painted(case, side):
+    merged = Merge(*case)
+    composer = Composer(merged.grid, merged.store, merged.solution)
+    painted = np.zeros(merged.grid.shape, int)
+    for block in TileGrid(merged.grid.shape, (side,) * merged.grid.ndim, (0,) * merged.grid.ndim):
+        found = composer.labels(block.core)
+        painted[block.core.slices] = 0 if found is None else found
+    assert np.array_equal(painted, merged.labels())
+
+
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_tiles_that_agree_are_painted_without_looking_at_neighbours(data):

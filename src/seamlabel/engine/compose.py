@@ -65,18 +65,19 @@ class Composer:
             if not table.any():
                 return None
             return staged.painted(table)[part.relative_to(tile.read).slices]
-        return self._disputed(tile, part, staged, differing.tolist())
+        whole = self._disputed(tile, staged, differing.tolist())
+        return whole[part.relative_to(tile.core).slices]
 
-    def _disputed(
-        self, tile: Tile, part: Box, staged: StagedTile | None, neighbours: list[int]
-    ) -> NDArray[Any]:
-        """Return the final labels of a part that other tiles show differently.
+    def _disputed(self, tile: Tile, staged: StagedTile | None, neighbours: list[int]) -> NDArray[Any]:
+        """Return the final labels of a core that other tiles show differently.
+
+        Of the whole core, whatever part is wanted: what agrees by half must not depend on the part.
 
         First come the tile's own labels that are the object or that no other version replaces; then,
         where nothing is, the neighbours' whole objects; then what is left of the tile's own labels
         that agree with the object they belong to.
         """
-        dtype = self.solution.dtype
+        part, dtype = tile.core, self.solution.dtype
         out, own, follows = np.zeros(part.shape, dtype), None, None
         if staged is not None:
             table = self.solution.table(tile.number, staged)

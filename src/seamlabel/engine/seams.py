@@ -184,9 +184,6 @@ class SeamFinder:
             return tile.core
         if self.overlapping:
             return self.trusted(tile).intersect(self.trusted(other))
-        if self.merge.rule == "face":
-            apart = tuple(b - a for a, b in zip(tile.index, other.index, strict=True))
-            return tile.core.intersect(other.core.shift(tuple(-d for d in apart)))
         reach = tuple(int(joined) for joined in self.joined)
         return tile.core.intersect(other.core.grow(reach))
 
