@@ -81,6 +81,12 @@ def test_bands_load_less_than_rows_where_a_row_does_not_fit():
     assert decoded(grid, chunks, range(len(grid)), row // 2) > 1.9 * total
 
 
+def test_tiny_tiles_go_in_bands_as_wide_as_the_chunks_that_fit():
+    grid, chunks = TileGrid((1000, 1000), (10, 10), (1, 1)), (100, 100)
+    order = tile_order(grid, chunks, (True, True), 7, ahead=4)
+    assert decoded(grid, chunks, order, 7) == 1.5 * all_chunks(grid, chunks)
+
+
 def test_the_axis_with_most_tiles_is_the_slowest():
     assert slow_axis(TileGrid((5, 90, 20), (1, 1, 1), (0, 0, 0)), (False, True, True)) == 1
     assert slow_axis(TileGrid((90, 90), (1, 1), (0, 0)), (True, True)) == 0
@@ -120,8 +126,8 @@ def planned(info, memory_bytes=8 * 10**9, **fields):
 
 def test_the_plan_keeps_the_chunks_of_a_row_of_tiles():
     plan = planned(image((8192, 8192), (512, 512), "yx"), tile_shape=1024)
-    row, tile = 4 * 16, 4 * 4
-    assert plan.cache_bytes == (row + 2 * plan.workers * tile) * 512 * 512 * 2
+    two_rows = 6 * 16
+    assert plan.cache_bytes == two_rows * 512 * 512 * 2
     assert plan.peak_bytes > plan.cache_bytes + plan.workers * plan.tile_bytes
     assert sorted(plan.order()) == list(range(64))
 

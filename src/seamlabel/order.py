@@ -82,13 +82,19 @@ def slow_axis(grid: TileGrid, joined: Sequence[bool]) -> int:
 def _held(
     grid: TileGrid, chunks: Sequence[int], joined: Sequence[bool], ahead: int, band: Sequence[int]
 ) -> int:
-    """Return the chunks of a band of tiles across the slowest axis, and of `ahead` tiles more."""
+    """Return the chunks of a band of tiles across the slowest axis, and of `ahead` tiles more.
+
+    These are so many anywhere, and never more than the rows that they can reach into: with tiny tiles,
+    many of which lie in one chunk, that is far less.
+    """
     axes = [axis for axis, tiled in enumerate(joined) if tiled]
     slow = slow_axis(grid, joined)
     one = prod(_met(grid, axis, chunks[axis], 1) for axis in axes)
-    row = prod(_met(grid, axis, chunks[axis], 1 if axis == slow else band[axis]) for axis in axes)
+    across = prod(_met(grid, axis, chunks[axis], band[axis]) for axis in axes if axis != slow)
+    reached = 1 + -(-ahead // prod(band[axis] for axis in axes if axis != slow))
+    row, rows = (across * _met(grid, slow, chunks[slow], n) for n in (1, reached))
     most = prod(-(-grid.shape[axis] // chunks[axis]) for axis in axes)
-    return min(row + ahead * one, most)
+    return min(row + ahead * one, rows, most)
 
 
 def _met(grid: TileGrid, axis: int, chunk: int, tiles: int) -> int:

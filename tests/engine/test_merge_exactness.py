@@ -164,6 +164,19 @@ def test_other_tiles_versions_do_no_harm_to_a_function_whose_reach_nobody_declar
     assert same_partition(np.asarray(result.labels), blurred(image))
 
 
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), tau=TAUS)
+def test_objects_connected_by_faces_or_edges_only_are_exact_too(data, tau):
+    """One tile may call one object what corners connect, another two, by what lies outside the overlap."""
+    grid = data.draw(grids())
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    mask = rng.random(grid.shape) < data.draw(st.floats(0.2, 0.7))
+    structure = ndimage.generate_binary_structure(mask.ndim, data.draw(st.integers(1, mask.ndim)))
+    tiles = [ndimage.label(mask[t.read.slices], structure)[0] for t in grid]
+    merged = merge_labels(tiles, grid, merge=MergeSpec(iou=tau))
+    assert same_partition(merged, ndimage.label(mask, structure)[0])
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_touching_gives_connected_components_without_any_overlap(data):

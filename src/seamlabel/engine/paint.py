@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from seamlabel.geometry import Box
 from seamlabel.kernels.pyramid import level_factor, sample, sample_index
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 CHUNKS = {1: (1 << 16,), 2: (512, 512), 3: (64, 128, 128)}
 BLOCKS = {1: (1 << 20,), 2: (2048, 2048), 3: (128, 256, 256)}
 LEAST_CHUNK = {1: 1 << 12, 2: 64, 3: 16}
+STRIP_TILES = 4
+"""A block is painted in strips of at least so many tiles."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ class PaintJob:
         return product(*map(range, self.layout.counts(level)))
 
     def paint(self, levels: list[int], index: tuple[int, ...]) -> None:
-        """Write one block on these levels."""
+        """Write one block on these levels, from strips of the level that they are made of."""
         boxes = {k: self.layout.box(k, index) for k in levels}
         boxes = {k: box for k, box in boxes.items() if box.size}
         first = levels[0] == 0
@@ -154,17 +158,56 @@ class PaintJob:
         picks = {k: self._indices(source, k, box) for k, box in boxes.items()}
         start = tuple(min(int(p[a][0]) for p in picks.values()) for a in range(len(source)))
         stop = tuple(max(int(p[a][-1]) + 1 for p in picks.values()) for a in range(len(source)))
-        box = Box(start, stop)
-        labels = self.composer.labels(box) if first else self.sink.read(levels[0] - 1, box)
-        if labels is None:
-            return
-        for k, pick in picks.items():
+        held: dict[int, NDArray[Any]] = {}
+        for strip, axis in self._strips(Box(start, stop)):
+            labels = self.composer.labels(strip) if first else self.sink.read(levels[0] - 1, strip)
+            if labels is None or self.stop.is_set():
+                continue
+            for k, pick in picks.items():
+                if k == 0 and source == self.layout.shapes[0]:
+                    self.sink.write(0, strip, labels)
+                else:
+                    _keep_sample(held, k, labels, pick, strip, axis)
+        for k, labels in held.items():
             if not self.stop.is_set():
-                moved = tuple(i - a for i, a in zip(pick, start, strict=True))
-                self.sink.write(k, boxes[k], sample(labels, moved))
+                self.sink.write(k, boxes[k], labels)
+
+    def _strips(self, box: Box) -> Iterator[tuple[Box, int]]:
+        """Yield the parts of a box along its first axis that has any extent, and that axis.
+
+        Whole chunks of the finest level, and a few tiles at least, as those that meet two strips are
+        decoded twice. Whole blocks of tiny tiles would take more memory than all other work on them.
+        """
+        axis = next((a for a, n in enumerate(box.shape) if n > 1), 0)
+        chunk = self.layout.chunks[0][axis]
+        step = chunk * -(-STRIP_TILES * self.composer.grid.tile_shape[axis] // chunk)
+        for at in range(box.start[axis], box.stop[axis], step):
+            start, stop = list(box.start), list(box.stop)
+            start[axis], stop[axis] = at, min(at + step, box.stop[axis])
+            yield Box(tuple(start), tuple(stop)), axis
 
     def _indices(self, source: tuple[int, ...], level: int, box: Box) -> tuple[NDArray[Any], ...]:
         shape = self.layout.shapes[level]
         return tuple(
             sample_index(n, m, a, b) for n, m, a, b in zip(source, shape, box.start, box.stop, strict=True)
         )
+
+
+def _keep_sample(
+    held: dict[int, NDArray[Any]],
+    level: int,
+    labels: NDArray[Any],
+    pick: tuple[NDArray[Any], ...],
+    strip: Box,
+    axis: int,
+) -> None:
+    """Sample the labels of a strip into those of a coarser level, which are made where missing."""
+    low, high = np.searchsorted(pick[axis], (strip.start[axis], strip.stop[axis])).tolist()
+    if low == high:
+        return
+    if level not in held:
+        held[level] = np.zeros(tuple(map(len, pick)), labels.dtype)
+    moved = [index - a for index, a in zip(pick, strip.start, strict=True)]
+    moved[axis] = moved[axis][low:high]
+    place = (slice(None),) * axis + (slice(low, high),)
+    held[level][place] = sample(labels, tuple(moved))

@@ -118,6 +118,7 @@ class Segmenting(Stages):
             if not self.done and len(self.failed) >= min(HOPELESS, self.total):
                 self._give_up()
         self.queue.run_here(False)
+        self.job.source.close()  # painting needs the memory, and no pixels
 
     def _tasks(self, tiles: Iterable[int]) -> Iterator[tuple[Any, Any, Any]]:
         """Yield the tasks, and ask for a tile's pixels as soon as it is queued."""

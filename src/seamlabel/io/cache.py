@@ -85,6 +85,14 @@ class ChunkCache:
         if mine:
             self._load(mine, load)
 
+    def clear(self) -> None:
+        """Let go of all chunks kept; those being loaded still reach whoever waits for them."""
+        with self._lock:
+            for key in self._chunks:
+                self._ahead.pop(key, None)
+            self._chunks.clear()
+            self.held = 0
+
     def _load(self, keys: list[Any], load: Load) -> dict[Any, NDArray[Any]]:
         found = {}
         try:

@@ -116,6 +116,10 @@ class ChunkReader:
             keys = [(self, index) for index in self._indices(box)]
             self._cache.warm(keys, self._load, self._chunk_bytes)
 
+    def forget(self) -> None:
+        """Let go of all chunks kept, those of readers that share the cache too."""
+        self._cache.clear()
+
     def missing(self, box: Box | Sequence[slice]) -> bool:
         """Return whether it is known, without reading, that all pixels of a box are the fill value."""
         return self._files is not None and not any(map(self._files.exists, self._indices(box)))

@@ -190,8 +190,9 @@ class Source:
             self._ahead.ask(box)
 
     def close(self) -> None:
-        """End reading ahead."""
+        """End reading ahead and let go of decoded chunks; what is read later is decoded anew."""
         self._ahead.close()
+        self.readers[0].forget()
 
     def _warm(self, box: Box) -> None:
         for cut in image_slices(self.info, box, self.channels or (0,)):

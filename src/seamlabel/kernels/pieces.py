@@ -19,13 +19,16 @@ MOST_AXES = 3
 """What the library connects; labels of more axes are taken as one piece each."""
 
 
-def pieces(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def pieces(labels: NDArray[Any], connectivity: int | None = None) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the connected pieces of labels, numbered from 1, and the label of each piece.
 
     Parameters
     ----------
     labels : ndarray of integers
-        Of up to three axes; touching voxels (corners count) of one label are one piece.
+        Of up to three axes; touching voxels of one label are one piece.
+    connectivity : int, optional
+        How many axes the places of touching voxels may differ along: 1 faces, 2 edges too; by default any
+        number, so that corners count.
 
     Returns
     -------
@@ -34,7 +37,7 @@ def pieces(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """
     if labels.ndim > MOST_AXES:
         return labels, np.arange(int(labels.max(initial=0)) + 1, dtype=np.int64)
-    found = connected_components(labels, background=0, connectivity=labels.ndim)
+    found = connected_components(labels, background=0, connectivity=connectivity or labels.ndim)
     flat = np.ravel(found)
     starts = run_starts(flat)
     names = np.zeros(int(flat.max(initial=0)) + 1, np.int64)

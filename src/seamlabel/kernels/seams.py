@@ -16,7 +16,7 @@ import numpy as np
 from seamlabel.kernels.pieces import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -131,13 +131,17 @@ def _agree(
 def _fragment_rows(
     one: NDArray[Any], other: NDArray[Any], odd_one: NDArray[np.bool_], odd_other: NDArray[np.bool_]
 ) -> NDArray[Any]:
-    """Return rows among the labels flagged as odd, piece by piece."""
-    pieces_one, names_one = _fragments(one, odd_one)
-    pieces_other, names_other = _fragments(other, odd_other)
-    a, b, common = _contingency(pieces_one, pieces_other)
-    size_a, size_b = _totals(a, common), _totals(b, common)
-    both = (a > 0) & (b > 0)
-    a, b, common = a[both], b[both], common[both]
+    """Return rows among the labels flagged as odd, piece by piece.
+
+    Voxels that touch at a corner are one piece, or each stray one would be a piece of its own. But where
+    both tiles show just the same pieces if corners do not count, these are compared: methods that connect
+    by faces only may call them one object here and two there, by what lies outside.
+    """
+    odd = [
+        np.where(np.take(flags, labels), labels, 0) for flags, labels in ((odd_one, one), (odd_other, other))
+    ]
+    (pieces_one, names_one), (pieces_other, names_other) = map(pieces, odd)
+    a, b, common, size_a, size_b = _shared(pieces_one, pieces_other)
     union = size_a[a] + size_b[b] - common
     order = np.lexsort((b, a, -common, -(common / union)))  # best first; ties: larger, lower ids
     best_a, best_b = np.zeros(size_a.size, np.int64), np.zeros(size_b.size, np.int64)
@@ -145,12 +149,42 @@ def _fragment_rows(
     best_b[b[order[::-1]]] = order[::-1]
     at = np.arange(a.size)
     mutual = (best_a[a] == at) & (best_b[b] == at)
-    return rows(names_one[a], names_other[b], common, size_a[a], size_b[b], mutual)
+    found = rows(names_one[a], names_other[b], common, size_a[a], size_b[b], mutual)
+    if mutual.all():
+        return found
+    agreed, by_faces = _rows_by_faces(odd, (pieces_one, pieces_other))
+    return np.concatenate([found[~(agreed[0][a] & agreed[1][b])], by_faces])
 
 
-def _fragments(labels: NDArray[Any], chosen: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return connected pieces of the chosen labels, numbered from 1, and the label of each."""
-    return pieces(np.where(np.take(chosen, labels), labels, 0))
+def _rows_by_faces(
+    labels: Sequence[NDArray[Any]], wholes: tuple[NDArray[Any], NDArray[Any]]
+) -> tuple[list[NDArray[np.bool_]], NDArray[Any]]:
+    """Return which pieces both tiles show alike if corners do not count, and rows of their parts."""
+    fine = [pieces(part, 1) for part in labels]
+    a, b, common, size_a, size_b = _shared(fine[0][0], fine[1][0])
+    same = (common == size_a[a]) & (common == size_b[b])
+    a, b, common = a[same], b[same], common[same]
+    parents, agreed = [], []
+    for (parts, names), whole, matched in zip(fine, wholes, (a, b), strict=True):
+        parent = np.zeros(names.size, np.int64)
+        parent[np.ravel(parts)] = np.ravel(whole)
+        differing = np.ones(names.size, bool)
+        differing[matched] = False
+        alike = np.ones(int(parent.max(initial=0)) + 1, bool)
+        alike[parent[differing]] = False
+        parents.append(parent)
+        agreed.append(alike)
+    kept = agreed[0][parents[0][a]] & agreed[1][parents[1][b]]
+    a, b, common = a[kept], b[kept], common[kept]
+    return agreed, rows(fine[0][1][a], fine[1][1][b], common, common, common, 1)
+
+
+def _shared(one: NDArray[Any], other: NDArray[Any]) -> tuple[NDArray[np.int64], ...]:
+    """Return pairs of pieces with voxels in common, how many, and the voxels of every piece of each."""
+    a, b, common = _contingency(one, other)
+    size_a, size_b = _totals(a, common), _totals(b, common)
+    both = (a > 0) & (b > 0)
+    return a[both], b[both], common[both], size_a, size_b
 
 
 def _contingency(
