@@ -248,6 +248,36 @@ def test_merge_takes_edits_from_options_and_tables_and_forgets_them(image, kept,
     assert np.array_equal(np.asarray(open_labels(f"{image}/labels/labels")[0]), labels)
 
 
+def test_merge_replaces_labels_of_others_and_writes_tables_if_asked_to(image, kept, tmp_path, capsys):
+    table = tmp_path / "again.csv"
+    assert main(["merge", kept, "--name", "beside", "--quiet"]) == 0
+    assert main(["merge", kept, "--name", "beside", "--quiet"]) == 2
+    assert "already has labels 'beside'. Give another name, or --overwrite" in capsys.readouterr().err
+    assert main(["merge", kept, "--name", "beside", "--overwrite", "--table", str(table), "--quiet"]) == 0
+    found = int(np.asarray(open_labels(f"{image}/labels/beside")[0]).max())
+    assert len(table.read_text().splitlines()) == found + 1
+
+
+def test_merge_of_what_touches_speaks_of_no_threshold(image, capsys):
+    assert main(["segment", image, "--tile", "128", "--merge", "touching", "--keep", "--quiet"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f"seamlabel merge {image}.seamlabel/labels")
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        (["--table", "nowhere/cells.csv"], "no folder nowhere"),
+        (["--skip-empty", "nowhere.zarr"], "--skip-empty: nowhere.zarr does not exist"),
+        (["--merge", "nowhere.py:rule"], "--merge: there is no file"),
+    ],
+)
+def test_a_plan_that_would_be_refused_is_shown_with_the_reason(image, capsys, extra, says):
+    assert main(["segment", image, "--plan", *extra]) > 0
+    told = capsys.readouterr()
+    assert told.out.startswith("image ")
+    assert says in told.err
+
+
 def test_merge_segments_tiles_again(image, kept, capsys):
     before = np.asarray(open_labels(f"{image}/labels/labels")[0])
     assert main(["merge", kept, "--again", "3,7", "--json"]) == 0

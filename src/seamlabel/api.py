@@ -14,10 +14,11 @@ from seamlabel.engine.run import run
 from seamlabel.engine.skipping import skip_fields
 from seamlabel.errors import Problem, SpecError
 from seamlabel.functions import target_of
+from seamlabel.io.final import final_labels
 from seamlabel.io.ngff.images import write_image
-from seamlabel.io.sources import image_info, open_labels
+from seamlabel.io.sources import image_info
 from seamlabel.plan import resolve
-from seamlabel.results import Result, follow
+from seamlabel.results import Result, follow, table_field
 from seamlabel.spec import RunSpec
 from seamlabel.testing.cells import Tissue
 
@@ -144,7 +145,7 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
         If some tiles failed; nothing was written to the output.
     """
     given = dict(locals())  # those that a RunSpec has go there under their own names
-    given["table"] = None if isinstance(table, bool) else os.fspath(table)
+    given["table"] = table_field(table)
     path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
     target = None if output is None else os.fspath(output)
     info = image_info(image if path is None else path, axes=axes, output=target)
@@ -183,7 +184,7 @@ def carry_out(
     take = tables.append if measure else None
     events = run(plan, **handed, on_table=take)
     last = follow(events, progress, on_event)
-    labels, table = open_labels(last.path)[0], tables[0] if tables else None
+    labels, table = final_labels(last.path), tables[0] if tables else None
     where = last.run_dir if handed.get("keep") else None
     return Result(labels, last.n_objects, last.path, {}, plan, last.seconds, table, last.report, where)
 

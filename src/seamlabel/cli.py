@@ -198,6 +198,8 @@ def _add_merge(subs: _Subs) -> None:  # type: ignore[valid-type]
     out = add.add_argument_group("output")
     out.add_argument("--name", metavar="NAME", help="of the labels; default: replace those of the run")
     out.add_argument("--output", metavar="PATH", help="an OME-Zarr of its own for the labels")
+    out.add_argument("--overwrite", action="store_true", help="replace labels of another --name or --output")
+    out.add_argument("--table", metavar="PATH", help="a table of all objects too: .csv or .parquet")
     out.add_argument("--json", action="store_true", help="events as JSON lines")
     out.add_argument("--quiet", action="store_true", help="no progress")
     add.set_defaults(command=merge_command.merge)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from seamlabel.axes import ImageInfo
     from seamlabel.events import Event
+    from seamlabel.plan import Plan
 
 
 def sample(args: Namespace) -> int:
@@ -116,7 +117,8 @@ def segment(args: Namespace) -> int:
     if args.save_spec:
         Path(args.save_spec).write_text(spec.to_json() + "\n")
     if args.plan:
-        print(plan.spec.to_json() if args.json else plan.summary())
+        print(plan.spec.to_json() if args.json else plan.summary(), flush=True)
+        _try_parts(plan)
         return 0
     if not args.quiet and not args.json:
         print(plan.summary(), file=sys.stderr)
@@ -139,6 +141,18 @@ def segment(args: Namespace) -> int:
     if not args.json:
         say_end(result)
     return 0
+
+
+def _try_parts(plan: Plan) -> None:
+    """Raise what a run would refuse before its first tile, though the plan itself is sound."""
+    from seamlabel.engine.rules import seam_rule
+    from seamlabel.engine.skipping import find_mask
+    from seamlabel.io.tables import check_table
+
+    seam_rule(plan.spec.merge)
+    find_mask(plan, None)
+    if plan.spec.table:
+        check_table(plan.spec.table)
 
 
 _SAME = (

@@ -23,7 +23,7 @@ def merge(args: Namespace) -> int:
     from seamlabel.remerging import remerge
 
     edits = _edits(args)
-    names = ("iou", "z_link", "min_size", "max_size", "drop_border", "name", "output")
+    names = ("iou", "z_link", "min_size", "max_size", "drop_border", "name", "output", "table")
     given: dict[str, Any] = {name: getattr(args, name) for name in names}
     for kind in ("join", "cut"):
         given[kind] = [edit.points for edit in edits if edit.kind == kind]
@@ -39,6 +39,7 @@ def merge(args: Namespace) -> int:
             **given,
             remove=[edit.points[0] for edit in edits if edit.kind == "remove"],
             forget_edits=args.no_edits,
+            overwrite=args.overwrite,
             again=_tiles(args.again),
             progress=not (args.quiet or args.json),
             on_event=listen,
@@ -79,19 +80,13 @@ def say_end(result: Result) -> None:
     """Print what came out, what was doubtful, and how to merge again."""
     from seamlabel.engine.advice import overlap_advice
 
-    objects = f"{result.n_objects:,} object{'s' * (result.n_objects != 1)}"
-    print(f"{objects} in {result.seconds:.1f} s: {result.path}")
+    print(result.headline)
     report = result.report
     if report is not None and report.n_compared and result.run_dir:
-        counts = (
-            f"{report.n_joined:,} joined of {report.n_compared:,} pairs",
-            f"{report.n_refused:,} refused",
-            f"{report.n_dropped:,} dropped",
-            f"{report.n_absorbed:,} absorbed",
-            f"{report.doubtful.size:,} doubtful",
-        )
-        print(f"seams: {', '.join(counts)}")
+        print(f"seams: {report.summary}")
     if report is not None and (advice := overlap_advice(result.plan, report)):
         print(f"note: {advice}")
     if result.run_dir:
-        print(f"Merge again: seamlabel merge {result.run_dir} --iou {result.plan.spec.merge.iou:g}")
+        merge = result.plan.spec.merge
+        iou = f" --iou {merge.iou:g}" if merge.rule in ("iou", "face") else ""
+        print(f"Merge again: seamlabel merge {result.run_dir}{iou}")

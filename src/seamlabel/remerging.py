@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,13 +10,15 @@ from seamlabel.engine.edits import make_edits
 from seamlabel.engine.remerge import remerge as remerge_events
 from seamlabel.engine.rules import merge_fields
 from seamlabel.engine.stored import read_stored
-from seamlabel.io.sources import open_labels
-from seamlabel.results import Result, follow
+from seamlabel.errors import Problem, SpecError
+from seamlabel.io.final import final_labels
+from seamlabel.results import Result, follow, table_field
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Sequence
 
+    from seamlabel.engine.table import Table
     from seamlabel.events import Event
     from seamlabel.protocols import SeamRule, Segmenter
 
@@ -36,12 +39,13 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
     cut: Iterable[Pair] = (),
     remove: Iterable[Point] = (),
     forget_edits: bool = False,
-    again: Sequence[int] | Literal["missing"] = (),
+    again: int | Sequence[int] | Literal["missing"] = (),
     image: Any = None,
     backend: Segmenter | None = None,
     name: str | None = None,
     output: str | os.PathLike[str] | None = None,
-    overwrite: bool = True,
+    table: bool | str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
     progress: bool = True,
     on_event: Callable[[Event], None] | None = None,
 ) -> Result:
@@ -73,18 +77,22 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
         Objects to remove.
     forget_edits : bool
         Forget the edits made before.
-    again : sequence of int, or "missing"
+    again : int or sequence of int, or "missing"
         Tiles to segment again first, with the run's method; or all that failed.
     image : array, optional
-        To segment tiles again, where the run was of an array.
+        To segment tiles again, or to measure objects, where the run was of an array.
     backend : callable, optional
         To segment tiles again with instead.
     name : str, optional
         Another name of the labels.
     output : str or path, optional
         Another OME-Zarr for the labels.
+    table : bool or path, optional
+        Measure all objects: ``result.table``; a path (``.csv``, ``.parquet``) is written too. None: where
+        the labels of the run are replaced, its file of a table is written anew. This looks at the image.
     overwrite : bool
-        Replace labels of that name, once the new ones are whole.
+        With another `name` or `output`: replace labels that are there, once the new ones are whole.
+        Labels of the run itself are always replaced.
     progress : bool
         Show a progress bar.
     on_event : callable, optional
@@ -104,22 +112,34 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
     IncompleteError
         If tiles failed again; nothing was changed.
     """
-    path = Path(run_dir)
+    tables: list[Table] = []
     changes, judge = _changes(dict(locals()))
+    plan = read_stored(Path(run_dir).expanduser()).plan({**changes, "overwrite": True}, segments=False)
     events = remerge_events(
-        path,
+        Path(run_dir),
         changes=changes,
         edits=make_edits(join, cut, remove),
         forget=forget_edits,
-        again=again,
+        again=_tiles(again),
         image=image,
         segmenter=backend,
         rule=judge,
+        on_table=tables.append if table or plan.spec.table else None,
     )
     last = follow(events, progress, on_event)
-    plan = read_stored(path).plan({**changes, "overwrite": True}, segments=False)
-    what = open_labels(last.path)[0], last.n_objects, last.path, dict(last.failed), plan, last.seconds
-    return Result(*what, report=last.report, run_dir=last.run_dir)
+    what = final_labels(last.path), last.n_objects, last.path, dict(last.failed), plan, last.seconds
+    return Result(*what, tables[0] if tables else None, last.report, last.run_dir)
+
+
+def _tiles(again: Any) -> Sequence[int] | Literal["missing"]:
+    """Return numbers of tiles, of one or several; or "missing"."""
+    if again == "missing":
+        return "missing"
+    try:
+        return [index(n) for n in ([again] if isinstance(again, int) else again)]
+    except TypeError:
+        fix = "Give numbers of tiles, such as [3, 7], or 'missing'"
+        raise SpecError([Problem("again", f"{again!r} is not understood", fix)]) from None
 
 
 def _changes(given: dict[str, Any]) -> tuple[dict[str, Any], SeamRule | None]:
@@ -129,8 +149,12 @@ def _changes(given: dict[str, Any]) -> tuple[dict[str, Any], SeamRule | None]:
         fields, judge = merge_fields(given["rule"])
         merge["rule"] = fields["rule"]
     merge |= {name: given[name] for name in ("iou", "z_link") if given[name] is not None}
-    names = ("min_size", "max_size", "drop_border", "name", "overwrite")
+    names = ("min_size", "max_size", "drop_border", "name")
     changes = {name: given[name] for name in names if given[name] is not None}
+    if given["table"] is not None:
+        changes["table"] = table_field(given["table"])
+    if given["overwrite"]:
+        changes["overwrite"] = True
     if given["output"] is not None:
         changes["output"] = str(Path(given["output"]).expanduser())
     return {**changes, "merge": merge}, judge

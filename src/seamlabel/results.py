@@ -5,10 +5,11 @@ Knows events and what is left when they end; not what made them.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seamlabel.errors import IncompleteError
+from seamlabel.errors import IncompleteError, Problem, SpecError
 from seamlabel.events import RunFinished
 from seamlabel.progress import ProgressBar
 
@@ -28,7 +29,8 @@ class Result:
     ----------
     labels : lazy array
         Labels at full resolution, axes ``(t)zyx`` or ``(t)yx``; ``np.asarray(result.labels)`` reads
-        all of them, slices only what they need.
+        all of them, slices only what they need. Once these labels are replaced, such as by `remerge`,
+        that raises `OutputError`.
     n_objects : int
         Ids are 1..n_objects.
     path : str
@@ -56,6 +58,40 @@ class Result:
     table: dict[str, Any] | None = None
     report: MergeReport | None = None
     run_dir: str | None = None
+
+    def __repr__(self) -> str:
+        """Return what came out, in a few lines; all of it is in the attributes."""
+        lines = [self.headline]
+        if self.table is not None:
+            lines.append(f"table of {len(self.table)} columns")
+        if self.report is not None and self.report.n_compared:
+            lines.append(f"seams: {self.report.summary}")
+        if self.run_dir:
+            lines.append(f"run kept in {self.run_dir}")
+        return f"Result({(chr(10) + ' ' * 7).join(lines)})"
+
+    @property
+    def headline(self) -> str:
+        """How many objects there are, how long it took and where they are."""
+        objects = f"{self.n_objects:,} object{'s' * (self.n_objects != 1)}"
+        return f"{objects} in {self.seconds:.1f} s: {self.path}"
+
+
+def table_field(table: bool | str | os.PathLike[str]) -> str | None:
+    """Return what the spec says of a table: a path, None for one in memory or none.
+
+    Raises
+    ------
+    SpecError
+        If it is something else.
+    """
+    if isinstance(table, bool):
+        return None
+    try:
+        return os.fspath(table)
+    except TypeError:
+        fix = "Give True, or a path that ends in .csv or .parquet"
+        raise SpecError([Problem("table", f"{table!r} is no path", fix)]) from None
 
 
 def follow(

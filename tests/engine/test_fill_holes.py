@@ -193,6 +193,23 @@ def test_runs_fill_the_holes_of_the_whole_image(shape, tile, fields, executor):
     assert same_partition(np.asarray(result.labels), np.where(keep[truth], truth, 0))
 
 
+@pytest.mark.parametrize("overlap", [16, 24, 48])
+def test_a_blur_that_nobody_declared_opens_no_hole(overlap):
+    pixels = np.zeros((300, 300), np.float32)
+    y, x = np.indices(pixels.shape)
+    for centre in ((100, 100), (195, 230), (200, 60), (110, 200)):
+        distance = np.hypot(y - centre[0], x - centre[1])
+        pixels[(distance > 17) & (distance < 24)] = 10
+
+    def blurred(image):  # near a cut it sees rings that are open, 8 voxels far
+        return connected(ndimage.gaussian_filter(image, 2) > 5, image.ndim)
+
+    result = seamlabel.segment(
+        pixels, blurred, tile_shape=100, overlap=overlap, fill_holes=True, progress=False
+    )
+    assert same_partition(np.asarray(result.labels), filled_at_once(blurred(pixels)))
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 2.0])
 def test_a_method_with_a_radius_fills_the_holes_of_the_whole_image(smoothing):
     pixels = holey((200, 170)).astype(np.float32)

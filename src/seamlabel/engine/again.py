@@ -81,6 +81,7 @@ def segment_again(
         if state.failed:
             return state.finished(0, "")
         empty = [n for n in np.flatnonzero(replaced).tolist() if not (place / f"{n}.tile").exists()]
+        new.seal()
         counts = True
         commit(folder.path, place, empty)
     finally:

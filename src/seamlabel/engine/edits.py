@@ -82,8 +82,17 @@ def _edit(kind: str, points: Any) -> Edit:
         found = ()
     if len(found) != POINTS[kind]:
         count = "two points" if POINTS[kind] == 2 else "one point"
-        raise SpecError([Problem(kind, f"{points} is not {count}", f"Give voxels, such as {example}")])
+        message = f"{_shown(points)} is not {count}"
+        raise SpecError([Problem(kind, message, f"Give whole numbers of voxels, such as {example}")])
     return Edit(kind, found)
+
+
+def _shown(points: Any) -> str:
+    """Return points as they are typed, if they look like some."""
+    try:
+        return ":".join(",".join("" if n is None else str(n) for n in point) for point in points)
+    except TypeError:
+        return repr(points)
 
 
 def _whole(number: Any) -> int:
@@ -111,7 +120,7 @@ def read_edits(path: Path, axes: Sequence[str]) -> list[Edit]:
         If the file cannot be read, naming the line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise SpecError(
@@ -121,7 +130,9 @@ def read_edits(path: Path, axes: Sequence[str]) -> list[Edit]:
 
 
 def _from_csv(text: str, axes: Sequence[str]) -> list[Edit]:
-    table = csv.DictReader(io.StringIO(text), skipinitialspace=True)
+    head = text.partition("\n")[0]
+    mark = max(",;\t", key=head.count)  # as spreadsheets of many languages write it
+    table = csv.DictReader(io.StringIO(text), skipinitialspace=True, delimiter=mark)
     columns = [[f"{axis}{number}" for axis in axes] for number in (1, 2)]
     missing = {"kind", *columns[0], *columns[1]} - {*(table.fieldnames or ())}
     if missing - {*columns[1]} or (missing and missing != {*columns[1]}):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seamlabel.io.records import RecordFile
+from seamlabel.io.records import RecordFile, check_sizes, save_sizes
 from seamlabel.kernels.local import HOLE, node_dtype
 from seamlabel.kernels.seams import ROW
 from seamlabel.staged import LABEL_BITS
@@ -73,6 +73,26 @@ class RunRecords:
         """Close all files."""
         for file in self._files.values():
             file.close()
+
+    def seal(self) -> None:
+        """Say that nothing will be added any more, so that `check` can tell what was lost.
+
+        Raises
+        ------
+        OutputError
+            If that cannot be written.
+        """
+        save_sizes(self.folder, self._files.values())
+
+    def check(self) -> None:
+        """Tell if records were lost after `seal`; of a run that was cut short nothing is known.
+
+        Raises
+        ------
+        OutputError
+            If a file is not as long as it was.
+        """
+        check_sizes(self.folder)
 
     def all_tiles(self) -> NDArray[Any]:
         """Return the records of `TILE`, in the order in which tiles came."""

@@ -6,6 +6,7 @@ The former labels stay until the new ones are whole.
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import closing
 from itertools import islice
@@ -31,16 +32,17 @@ from seamlabel.io.generations import settle
 from seamlabel.io.journal import RunDirectory
 from seamlabel.io.ngff.labels import open_sink
 from seamlabel.io.sources import open_source
-from seamlabel.io.staging import open_staging, staged_tiles
+from seamlabel.io.staging import open_staging, staged_tiles, staging_folder
 from seamlabel.kernels.solve import MergeInput, solve
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from seamlabel.engine.locate import Located
     from seamlabel.engine.stored import StoredRun
+    from seamlabel.engine.table import Table
     from seamlabel.kernels.report import MergeReport
     from seamlabel.kernels.solution import Solution
     from seamlabel.plan import Plan
@@ -53,7 +55,7 @@ SHOWN = 20
 """Missing tiles that are named."""
 
 
-def remerge(
+def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
     run_dir: str | Path,
     *,
     changes: Mapping[str, Any] | None = None,
@@ -63,6 +65,7 @@ def remerge(
     image: ImageSource | None = None,
     segmenter: Segmenter | None = None,
     rule: SeamRule | None = None,
+    on_table: Callable[[Table], None] | None = None,
 ) -> Generator[Event, None, None]:
     """Do the merge of a kept run again, telling what happens.
 
@@ -75,8 +78,9 @@ def remerge(
         The run directory.
     changes : mapping, optional
         Fields of the `RunSpec` that no tile depends on: `merge` (or a mapping with some of its
-        fields), `min_size`, `max_size`, `drop_border`, `name`, `output`, `overwrite`. What is not
-        given is as it was in the run; labels of that name are replaced.
+        fields), `min_size`, `max_size`, `drop_border`, `name`, `output`, `overwrite`, `table`. What is not
+        given is as it was in the run. The labels of the run are replaced; others only with
+        `overwrite`. Labels of another name or store get no `table` that is not given.
     edits : sequence of Edit
         Added to those made before.
     forget : bool
@@ -89,6 +93,8 @@ def remerge(
         To segment tiles again with, instead of the run's method.
     rule : callable, optional
         Judges pairs, where the settings name a function that has no file or module.
+    on_table : callable, optional
+        Called with the table of objects (columns by name) once the labels are visible.
 
     Yields
     ------
@@ -104,13 +110,12 @@ def remerge(
     TileError
         If the tiles that are segmented all fail.
     """
-    path = Path(run_dir)
+    path = Path(os.path.abspath(Path(run_dir).expanduser()))
     stored = read_stored(path)
     plan = stored.plan(changes or {}, segments=False)
     judge = seam_rule(plan.spec.merge, rule)
-    sink = open_sink(plan, _target(plan, stored))
-    sink.check()
-    table = table_again(plan, image)
+    sink = _sink(plan, stored)
+    table = table_again(plan, image, on_table)
     folder = RunDirectory(path, None)
     pool = None
     try:
@@ -225,18 +230,25 @@ class _Merging(Stages):
         return np.array([0 if s is None else int(keep.interior(s).sum()) for s in staged], np.int64)
 
 
-def _target(plan: Plan, stored: StoredRun) -> str:
-    """Return the store that gets the labels."""
+def _sink(plan: Plan, stored: StoredRun) -> LabelSink:
+    """Return the writer of the labels, if they can be written."""
     if plan.spec.output is None and plan.spec.image is not None and not Path(stored.output).exists():
         msg = f"{stored.output} is gone, where the labels are to go"
-        raise OutputError(msg, "Give an output")
-    return plan.spec.output or stored.output
+        raise OutputError(msg, "Put it back, or give another store for them (output=, --output)")
+    sink = open_sink(plan, plan.spec.output or stored.output)
+    sink.check()
+    return sink
 
 
 def _records(path: Path, plan: Plan) -> RunRecords:
-    """Return the records that count, to be read."""
+    """Return the records that count, to be read, if nothing of the run was lost."""
+    if not staging_folder(path).is_dir():
+        raise OutputError(
+            f"the staged tiles of {path} are gone", "Put them back from a copy, or segment again"
+        )
     records = RunRecords(settle(path), plan.grid.ndim)
     records.close()
+    records.check()
     return records
 
 

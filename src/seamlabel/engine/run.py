@@ -151,6 +151,7 @@ class _Run(Segmenting):
         yield StageFinished(1, 1, "merge", time.perf_counter() - start)
         yield from self.paint(solution)
         if keep:
+            self.records.seal()
             save_report(self.folder, report)
         yield self.finished(solution.n_objects, self.sink.path, report)
 

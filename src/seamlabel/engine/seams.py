@@ -112,8 +112,13 @@ class SeamFinder:
         return self._ground(tile, self.trusted(tile)).empty(tile.read.shape) if self.fill else None
 
     def _ground(self, tile: Tile, trusted: Box) -> Ground:
-        """Return where a tile looks for holes: its core, or all that it compares with neighbours."""
-        box = trusted if self.overlapping else tile.core
+        """Return where a tile looks for holes: its core and a voxel around it, as far as that is trusted.
+
+        A voxel is enough to follow background from core to core, and the farther from cuts the better:
+        a method whose reach nobody declared sees openings near them that are not there.
+        """
+        reach = tuple(int(joined and self.overlapping) for joined in self.joined)
+        box = trusted.intersect(tile.core.grow(reach))
         ends = zip(box.start, box.stop, self.grid.shape, self.joined, strict=True)
         return Ground(
             view=self.view(tile, trusted),
@@ -198,6 +203,9 @@ class SeamFinder:
         differ = sum(a != b for a, b in zip(one.index, two.index, strict=True))
         if not self.fill or self._links(one, two) or (differ > 1 and not self.overlapping):
             return np.zeros(0, HOLE)
+        if self.overlapping:  # tiles know their background up to a voxel beyond their core
+            near = self.border(one, two).slices
+            strips = (_part(strips[0], near), _part(strips[1], near))
         return hole_records((one.number, two.number), strips, matter)
 
     def compare(
@@ -245,6 +253,10 @@ class SeamFinder:
         part = self.part(one, two)
         reach = (1,) * self.grid.ndim
         return one.core.grow(reach).intersect(two.core.grow(reach)).intersect(part).relative_to(part)
+
+
+def _part(strip: NDArray[Any] | None, part: tuple[slice, ...]) -> NDArray[Any] | None:
+    return None if strip is None else strip[part]
 
 
 def _compact(labels: NDArray[Any]) -> NDArray[Any]:

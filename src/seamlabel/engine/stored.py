@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 PLAN = "plan.json"
 PLACES = "report.npz"
+SHOWN = 5
+"""Runs that are named where none was found."""
 PLENTY = 1 << 50
 """Bytes: a merge that is done again segments nothing, so tiles need not fit into memory."""
 
@@ -77,8 +79,12 @@ class StoredRun:
             If the run was made by a version that cut tiles in another way.
         """
         merge = changes.get("merge") or {}
-        spec = self.spec.replace(**{**changes, "merge": {**self.spec.merge.model_dump(), **merge}})
+        merged = {**self.spec.merge.model_dump(), **merge}
+        spec = self._of_others(changes).replace(**{**changes, "merge": merged})
         self._check_rows(spec)
+        if "iou" in merge and spec.merge.rule not in ("iou", "face"):
+            message = f"the rule '{spec.merge.rule}' has no such threshold"
+            raise SpecError([Problem("merge.iou", message, "Leave it out")])
         target = spec.output or self.output
         info = replace(self.info, labels=label_names(Path(target)), writable=True)
         plan = resolve(spec.replace(output=target), info, memory_bytes=None if segments else PLENTY)
@@ -86,6 +92,14 @@ class StoredRun:
             msg = f"this version of seamlabel would cut other tiles ({plan.grid}) than the run ({self.grid})"
             raise OutputError(msg, "Use the version that the run was made with, or segment again")
         return replace(plan, spec=spec)
+
+    def _of_others(self, changes: Mapping[str, Any]) -> RunSpec:
+        """Return the spec; where labels go elsewhere, what is there and the run's table are left alone."""
+        target = changes.get("output") or self.spec.output or self.output
+        same = os.path.realpath(os.path.expanduser(target)) == self.output
+        if same and changes.get("name", self.spec.name) == self.spec.name:
+            return self.spec
+        return self.spec.replace(overwrite=False, table=None)
 
     def _check_rows(self, spec: RunSpec) -> None:
         """Raise if the rule needs other pairs than those that the run compared."""
@@ -165,12 +179,24 @@ def read_stored(run_dir: Path) -> StoredRun:
         grid = TileGrid(**{name: tuple(values) for name, values in found["grid"].items()})
         keep = ObjectFilter(**found["keep"])
         return StoredRun(spec, _info(found["info"]), grid, keep, found["output"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         msg = f"{run_dir} holds no run that can be merged again"
-        raise OutputError(msg, "Keep one: seamlabel segment IMAGE --keep") from None
+        near = _near(run_dir)
+        names = ", ".join(map(str, near[:SHOWN])) + (", …" if len(near) > SHOWN else "")
+        hint = f"Runs near it: {names}" if near else "Keep one: seamlabel segment IMAGE --keep"
+        raise OutputError(msg, hint) from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         msg = f"{run_dir / PLAN} cannot be understood: {error}"
         raise OutputError(msg, "Segment again, or use the version that made it") from error
+
+
+def _near(path: Path) -> list[Path]:
+    """Return the runs that somebody may mean who gave the folder of runs, the image, or a wrong name."""
+    image = Path(f"{os.path.realpath(path)}.seamlabel")
+    above = [path.parent] if path.parent.suffix == ".seamlabel" else []
+    files = [file for folder in (path, image, *above) for file in sorted(folder.glob(f"*/{PLAN}"))]
+    inside = path.parent / PLAN
+    return [file.parent for file in ([inside] if inside.exists() else files)]
 
 
 def _info(found: dict[str, Any]) -> ImageInfo:

@@ -175,20 +175,23 @@ class ObjectTable:
             self._records.close()
 
 
-def table_again(plan: Plan, image: ImageSource | None) -> ObjectTable | None:
-    """Return what makes the table of a run anew; None if it had none.
+def table_again(
+    plan: Plan, image: ImageSource | None, on_table: Callable[[Table], None] | None = None
+) -> ObjectTable | None:
+    """Return what makes the table of a run anew; None if nobody wants one.
 
     Raises
     ------
     SpecError
         If the image was an array and is not given: its pixels are needed.
     """
-    if plan.spec.table is None:
+    if plan.spec.table is None and on_table is None:
         return None
     given = plan.spec.image if image is None else image
     if given is None:
-        raise SpecError([Problem("image", "the table of objects needs its pixels", "Give the array")])
-    return ObjectTable(plan, open_source(given, plan.info, plan.spec.level, plan.channels))
+        fix = "Give the array, as image; or table=False"
+        raise SpecError([Problem("image", "the table of objects needs its pixels", fix)])
+    return ObjectTable(plan, open_source(given, plan.info, plan.spec.level, plan.channels), on_table)
 
 
 _COLUMNS = tuple(field.name for field in fields(LabelSums) if field.name not in ("label", "parts"))

@@ -6,6 +6,7 @@ truth, and reads whatever is not described here word for word.
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 import zlib
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_DECODE: dict[str, Callable[[bytes], Any]] = {
+_DECODE: dict[str, Callable[..., Any]] = {
     "": bytes,
     "blosc": Blosc().decode,
     "gzip": GZip().decode,
@@ -32,6 +33,10 @@ _DECODE: dict[str, Callable[[bytes], Any]] = {
     "zstd": Zstd().decode,
 }
 _BLOSC_HEADER = struct.Struct("<4B3I")
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_LARGE = 1 << 20
+"""Chunks of so many bytes get memory of their own: mixed with small things on the heap, what they leave when
+they are dropped is split, and the process grows to twice what the cache holds."""
 _V2_KEYS = {
     *("zarr_format", "shape", "chunks", "dtype", "fill_value", "order", "filters", "compressor"),
     *("dimension_separator", "attributes"),
@@ -99,7 +104,9 @@ class ChunkFiles:
         try:
             if self.codec == "blosc":
                 _check_blosc(data, size)
-            pixels = _DECODE[self.codec](data)
+            own = size >= _LARGE and _says_its_size(self.codec, data, size)
+            out = {"out": np.frombuffer(mmap.mmap(-1, size), np.uint8)} if own else {}
+            pixels = _DECODE[self.codec](data, **out)
         except (RuntimeError, ValueError, OSError, EOFError, zlib.error) as error:
             raise _corrupt(path, str(error)) from None
         if len(pixels) != size:
@@ -117,6 +124,20 @@ def _check_blosc(data: bytes, size: int) -> None:
     if decoded != size or encoded > len(data):
         msg = f"{encoded} bytes for {decoded} are announced, {len(data)} are there and {size} belong"
         raise ValueError(msg)
+
+
+def _says_its_size(codec: str, data: bytes, size: int) -> bool:
+    """Return whether it is sure beforehand that so many bytes are decoded, or that this fails.
+
+    For zstd it stands in the header of the frame (RFC 8878, section 3.1.1.1).
+    """
+    if codec != "zstd" or data[:4] != _ZSTD_MAGIC or len(data) < 18:
+        return codec == "blosc"  # which is checked
+    single = data[4] >> 5 & 1
+    start = 6 - single + (0, 1, 2, 4)[data[4] & 3]
+    length = (single, 2, 4, 8)[data[4] >> 6]
+    said = int.from_bytes(data[start : start + length], "little") + (256 if length == 2 else 0)
+    return bool(length) and said == size
 
 
 def _corrupt(path: str, why: str) -> ImageError:

@@ -61,8 +61,9 @@ class RunDirectory:
     def _make(self, spec_json: str | None) -> Any:
         if spec_json is not None:
             shutil.rmtree(self.path, ignore_errors=True)
-            (self.path / "journal").mkdir(parents=True)
+            self.path.mkdir(parents=True)
             (self.path / "run.json").write_text(spec_json)
+        (self.path / "journal").mkdir(exist_ok=True)
         name = f"{socket.gethostname()}-{os.getpid()}.jsonl"
         return (self.path / "journal" / name).open("a", encoding="utf-8")
 

@@ -5,6 +5,7 @@ They lie on disk, so that memory does not grow with the image. Knows record type
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +13,14 @@ import numpy as np
 from seamlabel.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 CHUNK = 1 << 15
+SIZES = "sizes.json"
+"""How long the files of a folder are that nothing is added to any more."""
 
 
 class RecordFile:
@@ -75,3 +78,40 @@ class RecordFile:
     def close(self) -> None:
         """Close the file; it can still be read."""
         self._file.close()
+
+
+def save_sizes(folder: Path, files: Iterable[RecordFile]) -> None:
+    """Note how long these files of a folder are, once they are whole.
+
+    Raises
+    ------
+    OutputError
+        If that cannot be written.
+    """
+    part = folder / f".{SIZES}"
+    try:
+        part.write_text(json.dumps({file.path.name: file.path.stat().st_size for file in files}))
+        part.replace(folder / SIZES)
+    except OSError as error:
+        msg = f"cannot write {folder / SIZES}: {error.strerror or error}"
+        raise OutputError(msg, "Free some space, or give an output on another disk") from error
+
+
+def check_sizes(folder: Path) -> None:
+    """Tell if a file of a folder is not as long as it was; nothing is known where nothing was noted.
+
+    Raises
+    ------
+    OutputError
+        If records are missing, or too many.
+    """
+    try:
+        sizes = json.loads((folder / SIZES).read_text())
+    except (FileNotFoundError, ValueError):
+        return
+    for name, size in sizes.items():
+        file = folder / name
+        found = file.stat().st_size if file.exists() else 0
+        if found != size:
+            msg = f"{file} is damaged: it has {found:,} bytes, not {size:,}"
+            raise OutputError(msg, "Put it back from a copy, or segment again")

@@ -29,8 +29,8 @@ from seamlabel.staged import StagedTile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CACHE_BYTES = 8_000_000
-"""Compressed tiles kept in memory, so that seams and paint seldom read files back."""
+CACHE_BYTES = 2_000_000
+"""Compressed tiles kept in memory, so that small runs seldom read files back."""
 FOLDER = "staging-{}"
 """Of its own for every run: a tile of a cancelled run may come late."""
 _HEAD = struct.Struct("<4sBBBxIIIQ")
@@ -49,7 +49,7 @@ class StagingStore:
     """
 
     def __init__(self, folder: Path, read_shape: tuple[int, ...]) -> None:
-        self._folder = folder
+        self._folder = os.fspath(folder)
         self._shape = read_shape
         self._recent: OrderedDict[int, bytes] = OrderedDict()
         self._held = 0
@@ -64,11 +64,11 @@ class StagingStore:
             If they cannot be written, such as on a full disk.
         """
         packed = pack(staged)
-        target = self._folder / f"{tile}.tile"
-        part = self._folder / f".{tile}.{threading.get_ident()}"
+        part = f"{self._folder}/.{tile}.{threading.get_ident()}"
         try:
-            part.write_bytes(packed)
-            part.replace(target)
+            with open(part, "wb") as file:
+                file.write(packed)
+            os.replace(part, self._file(tile))
         except OSError as error:
             msg = f"cannot stage tile {tile} in {self._folder}: {error.strerror or error}"
             raise OutputError(msg, "Free some space, or give an output on another disk") from error
@@ -86,7 +86,8 @@ class StagingStore:
             packed = self._recent.get(tile)
         if packed is None:
             try:
-                packed = (self._folder / f"{tile}.tile").read_bytes()
+                with open(self._file(tile), "rb", buffering=0) as file:
+                    packed = file.readall()
             except FileNotFoundError:
                 return None
             self._keep(tile, packed)
@@ -95,6 +96,9 @@ class StagingStore:
         except (ValueError, RuntimeError, struct.error) as error:
             msg = f"the staged tile {tile} in {self._folder} is damaged"
             raise OutputError(msg, "Run again: staged tiles cannot be mended") from error
+
+    def _file(self, tile: int) -> str:
+        return f"{self._folder}/{tile}.tile"
 
     def _keep(self, tile: int, packed: bytes) -> None:
         with self._lock:

@@ -61,6 +61,23 @@ class MergeReport:
     absorbed: NDArray[Any]
     incomplete: NDArray[Any]
 
+    def __repr__(self) -> str:
+        """Return counts on one line; the lists are attributes."""
+        return f"MergeReport({self.summary}, {self.n_incomplete:,} incomplete)"
+
+    @property
+    def summary(self) -> str:
+        """What happened, in words, such as ``195 joined of 195 pairs, 0 refused, …``."""
+        more = " or more" if self.doubtful.size == MOST else ""
+        counts = (
+            f"{self.n_joined:,} joined of {self.n_compared:,} pair{'s' * (self.n_compared != 1)}",
+            f"{self.n_refused:,} refused",
+            f"{self.n_dropped:,} dropped",
+            f"{self.n_absorbed:,} absorbed",
+            f"{self.doubtful.size:,}{more} doubtful",
+        )
+        return ", ".join(counts)
+
     @property
     def counts(self) -> dict[str, int]:
         """All numbers, by name."""
