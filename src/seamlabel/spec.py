@@ -69,7 +69,8 @@ class MergeSpec(_Spec):
         For ``"iou"`` and ``"face"``: least intersection over union of two fragments, above 0, at
         most 1.
     connectivity : int or None
-        For ``"touching"``: 1 for faces, 2 for edges too, 3 for corners too; None for all.
+        How the method connects voxels: 1 over faces, 2 over edges too, 3 over corners too; None over
+        all. For ``"touching"``, and for methods that say how far a cut reaches (their `radius`).
     z_link : float or None
         For planes: least intersection over union of two objects of neighbouring planes that are
         one, above 0, at most 1. None: objects stay in their plane.

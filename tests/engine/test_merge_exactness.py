@@ -117,6 +117,20 @@ def test_garbage_within_the_radius_of_a_cut_changes_nothing(data, tau):
     assert same_partition(merged, truth)
 
 
+def flooded(mask, grid, radius, structure):
+    """Label tiles in the worst way that a radius allows: all foreground where a tile cannot know."""
+    tiles = []
+    for tile in grid:
+        seen = np.ones(tile.read.shape, bool)
+        inner = tuple(
+            slice(radius if a else 0, size - radius if b < n else size)
+            for a, b, n, size in zip(tile.read.start, tile.read.stop, grid.shape, seen.shape, strict=True)
+        )
+        seen[inner] = mask[tile.read.slices][inner]
+        tiles.append(ndimage.label(seen, structure)[0])
+    return tiles
+
+
 @settings(max_examples=100, deadline=None)
 @given(data=st.data(), rule=st.sampled_from(["iou", "touching"]))
 def test_foreground_that_a_cut_makes_up_does_not_glue_objects(data, rule):
@@ -125,17 +139,21 @@ def test_foreground_that_a_cut_makes_up_does_not_glue_objects(data, rule):
     grid = data.draw(grids(least_overlap=radius + 1))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     mask = rng.random(grid.shape) < data.draw(st.floats(0.05, 0.6))
-    structure = ndimage.generate_binary_structure(mask.ndim, mask.ndim)
-    tiles = []
-    for tile in grid:
-        seen = np.ones(tile.read.shape, bool)  # the worst case: all foreground where it cannot know
-        inner = tuple(
-            slice(radius if a else 0, size - radius if b < n else size)
-            for a, b, n, size in zip(tile.read.start, tile.read.stop, grid.shape, seen.shape, strict=True)
-        )
-        seen[inner] = mask[tile.read.slices][inner]
-        tiles.append(ndimage.label(seen, structure)[0])
-    merged = merge_labels(tiles, grid, merge=rule, radius=radius)
+    connectivity = data.draw(st.sampled_from([*range(1, mask.ndim + 1), None]))
+    structure = ndimage.generate_binary_structure(mask.ndim, connectivity or mask.ndim)
+    tiles = flooded(mask, grid, radius, structure)
+    merge = MergeSpec(rule=rule, connectivity=connectivity)
+    merged = merge_labels(tiles, grid, merge=merge, radius=radius)
+    assert same_partition(merged, ndimage.label(mask, structure)[0])
+
+
+@pytest.mark.parametrize("rule", ["iou", "touching"])
+@pytest.mark.parametrize("seed", range(4))
+def test_nor_does_it_glue_objects_that_touch_at_corners_if_the_method_connects_by_faces(seed, rule):
+    mask = np.random.default_rng(seed).random((20, 23)) < 0.5
+    structure, grid = ndimage.generate_binary_structure(2, 1), TileGrid(mask.shape, (6, 6), (2, 2))
+    merge = MergeSpec(rule=rule, connectivity=1)
+    merged = merge_labels(flooded(mask, grid, 1, structure), grid, merge=merge, radius=1)
     assert same_partition(merged, ndimage.label(mask, structure)[0])
 
 
@@ -175,6 +193,17 @@ def test_objects_connected_by_faces_or_edges_only_are_exact_too(data, tau):
     tiles = [ndimage.label(mask[t.read.slices], structure)[0] for t in grid]
     merged = merge_labels(tiles, grid, merge=MergeSpec(iou=tau))
     assert same_partition(merged, ndimage.label(mask, structure)[0])
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("connectivity", [1, 4])
+def test_labels_of_four_axes_are_compared_piece_by_piece_too(seed, connectivity):
+    rng = np.random.default_rng(seed)
+    mask = rng.random(tuple(rng.integers(2, 7, 4))) < (0.4 if connectivity == 1 else 0.1)
+    grid = TileGrid(mask.shape, tuple(int(n) for n in rng.integers(1, 5, 4)), (1,) * 4)
+    structure = ndimage.generate_binary_structure(4, connectivity)
+    tiles = [ndimage.label(mask[t.read.slices], structure)[0] for t in grid]
+    assert same_partition(merge_labels(tiles, grid), ndimage.label(mask, structure)[0])
 
 
 @settings(max_examples=150, deadline=None)

@@ -172,3 +172,13 @@ def test_of_two_equal_matches_the_one_that_comes_first_is_linked_however_tiles_a
     grid = TileGrid(labels.shape, (1, *tile), (0, 1, 1))
     merged = merge_labels(tiled(labels, grid), grid, merge=MergeSpec(z_link=0.1), linked=0)
     assert merged[0, 1, 1] == merged[1, 1, 5] != merged[1, 5, 1]
+
+
+def test_holes_in_a_stack_of_one_plane_are_filled_though_planes_are_linked():
+    image = np.zeros((1, 12, 12), np.uint8)
+    image[0, 2:7, 2:7], image[0, 4, 4] = 9, 0
+    label = lambda tile: ndimage.label(tile > 3)[0]  # noqa: E731
+    result = seamlabel.segment(
+        image, label, planes=True, z_link=0.3, fill_holes=True, tile_shape=12, overlap=0, progress=False
+    )
+    assert np.asarray(result.labels)[0, 4, 4] == 1

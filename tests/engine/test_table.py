@@ -208,3 +208,16 @@ def test_an_object_of_one_tile_is_at_no_seam_though_neighbours_see_it():
     )
     assert result.table["area_voxels"].tolist() == [36]
     assert not result.table["at_seam"].any()
+
+
+def test_a_function_that_writes_over_its_pixels_does_not_change_what_is_measured():
+    pixels = np.zeros((40, 40), np.float32)
+    pixels[5:30, 5:20] = 10
+
+    def careless(tile):
+        labels = ndimage.label(tile > 3)[0]
+        tile -= 5  # such as a normalisation in place
+        return labels
+
+    result = seamlabel.segment(pixels, careless, tile_shape=20, overlap=4, table=True, progress=False)
+    assert result.table["mean_intensity"].tolist() == [10]

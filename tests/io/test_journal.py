@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
 from seamlabel.errors import OutputError
-from seamlabel.io.journal import RunDirectory, finished_tiles, read_journal, unfinished_runs
+from seamlabel.io import journal
+from seamlabel.io.journal import (
+    RunDirectory,
+    finished_tiles,
+    read_journal,
+    remove_folder,
+    unfinished_runs,
+)
 from seamlabel.io.owner import is_alive, this_process
 
 
@@ -102,3 +110,21 @@ def test_what_cannot_be_written_is_told_and_the_lock_released(path, monkeypatch)
         run.record(tile=1)
     run.close(keep=True)
     assert not path.with_name("cells.lock").exists()
+
+
+def test_a_folder_of_very_many_files_is_removed_without_a_list_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "AT_ONCE", 100)
+    folder, other = tmp_path / "run", tmp_path / "other"
+    for place in (folder / "staging" / "deeper", other):
+        place.mkdir(parents=True)
+        (place / "file").write_text("kept if not below the folder")
+    (folder / "link").symlink_to(other, target_is_directory=True)
+    for n in range(5000):
+        (folder / "staging" / f"{n}.tile").touch()
+    tracemalloc.start()
+    remove_folder(folder)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert not folder.exists()
+    assert (other / "file").exists()
+    assert peak < 200_000  # the names of all files take more than a million bytes

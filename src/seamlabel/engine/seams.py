@@ -102,7 +102,8 @@ class SeamFinder:
             part = trusted.relative_to(tile.read)
             space = [axis for axis, joined in enumerate(self.joined) if joined]
             flat = _compact(labels).reshape([labels.shape[axis] for axis in space])
-            labels = cut_to(flat, tuple(part.slices[axis] for axis in space)).reshape(labels.shape)
+            zone = tuple(part.slices[axis] for axis in space)
+            labels = cut_to(flat, zone, self.merge.connectivity).reshape(labels.shape)
         if self.fill:
             return self._ground(tile, trusted).describe(_compact(labels))
         return labels, describe(labels, self.view(tile, trusted))
@@ -125,7 +126,7 @@ class SeamFinder:
             part=box.relative_to(tile.read).slices,
             border=tuple((a == 0 and joined, b == n and joined) for a, b, n, joined in ends),
             space=tuple(axis for axis, joined in enumerate(self.joined) if joined),
-            settles=self.linked is None,  # planes are linked by their objects without holes
+            settles=not self._several_planes,  # these are linked by their objects without holes
         )
 
     def view(self, tile: Tile, trusted: Box) -> View:
@@ -175,6 +176,10 @@ class SeamFinder:
         if differs == [self.linked]:
             return True
         return all(self.joined[axis] for axis in differs) and (len(differs) == 1 or self.merge.rule != "face")
+
+    @property
+    def _several_planes(self) -> bool:
+        return self.linked is not None and self.grid.counts[self.linked] > 1
 
     def _links(self, one: Tile, two: Tile) -> bool:
         return self.linked is not None and one.index[self.linked] != two.index[self.linked]

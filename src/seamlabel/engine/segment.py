@@ -119,7 +119,8 @@ class TileJob:
             image = self.source.read(tile.read)
             skipped = self.skipping.read(image)
         if image is not None and not skipped:
-            found = check_labels(self._segmenter()(image), self._space(tile.read.shape), number)
+            pixels = image.copy() if self.table else image  # a function may change what it is given
+            found = check_labels(self._segmenter()(pixels), self._space(tile.read.shape), number)
             labels, local = self.seams.describe(tile, found.reshape(tile.read.shape))
         if local and not local.staged.n_all + local.staged.n_pieces:
             local = None

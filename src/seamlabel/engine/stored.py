@@ -104,7 +104,7 @@ class StoredRun:
     def _check_rows(self, spec: RunSpec) -> None:
         """Raise if the rule needs other pairs than those that the run compared."""
         old, new = self.spec.merge, spec.merge
-        same = old.overlapping and new.overlapping
+        same = old.overlapping and new.overlapping and old.connectivity == new.connectivity
         if not same and (old.rule, old.connectivity) != (new.rule, new.connectivity):
             made = old.rule + (f", connectivity {old.connectivity}" if old.connectivity else "")
             fix = "Keep that rule, or segment again"

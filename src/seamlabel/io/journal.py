@@ -13,6 +13,7 @@ import shutil
 import socket
 import zlib
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,6 +23,8 @@ from seamlabel.io.owner import is_alive, this_process
 
 REPORT = "report.json"
 """What the merge of a run that is whole, and was kept, came to."""
+AT_ONCE = 1000
+"""Files of a folder that is removed whose names are in memory together."""
 ELSEWHERE = "Free some space, or give an output in a folder that can be written to"
 
 
@@ -60,7 +63,7 @@ class RunDirectory:
 
     def _make(self, spec_json: str | None) -> Any:
         if spec_json is not None:
-            shutil.rmtree(self.path, ignore_errors=True)
+            remove_folder(self.path)
             self.path.mkdir(parents=True)
             (self.path / "run.json").write_text(spec_json)
         (self.path / "journal").mkdir(exist_ok=True)
@@ -108,7 +111,7 @@ class RunDirectory:
             self._remove()
 
     def _remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove_folder(self.path)
         self._lock.unlink(missing_ok=True)
         parent = self.path.parent
         if parent.suffix == ".seamlabel":
@@ -203,3 +206,26 @@ def _retire(lock: Path) -> None:
             with suppress(FileExistsError):
                 os.link(gone, lock)
         gone.unlink()
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder whose subfolders may hold a file for every tile of a million.
+
+    `shutil.rmtree` alone would list them first, in memory. What cannot be removed stays.
+    """
+    with suppress(OSError):
+        for inside in folder.iterdir():
+            if inside.is_dir() and not inside.is_symlink():
+                _remove_files(inside)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_files(folder: Path) -> None:
+    while True:
+        with os.scandir(folder) as entries:
+            files = (entry.path for entry in entries if not entry.is_dir(follow_symlinks=False))
+            few = list(islice(files, AT_ONCE))
+        if not few:
+            return
+        for file in few:
+            os.unlink(file)
