@@ -120,6 +120,17 @@ def test_distances_that_a_tile_cannot_know_do_not_count():
     assert needed(segment, image, 90) <= segment.params.radius
 
 
+@pytest.mark.parametrize(("radius", "cut"), [(36, 78), (40, 78), (40, 86)])
+def test_thick_objects_do_not_grow_together_along_a_cut(radius, cut):
+    """What is beyond the cut is unknown: no background there for ever would bridge the waist."""
+    y, x = np.indices((260, 200))
+    away = 0.75 * radius
+    image = ((abs(y - 130) - away) ** 2 + (x - 100) ** 2 < radius**2).astype(np.uint8) * 200
+    segment = segmenter(image, diameter=30, smoothing=0)
+    assert segment(image).max() == 2
+    assert segment(np.ascontiguousarray(image[:, cut:])).max() == 2
+
+
 def test_equal_seeds_do_not_depend_on_the_rest_of_the_image():
     """Binary squares have equal heights throughout: all ties, broken by the order of voxels."""
     rng = np.random.default_rng(0)

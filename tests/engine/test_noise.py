@@ -216,3 +216,27 @@ def test_objects_that_no_tile_sees_whole_are_reported_with_the_overlap_they_need
     merged = Merge(GRID, two_tiles(bar, bar))
     assert merged.report.n_incomplete == 1
     assert merged.report.needed_overlap(radius=3) == 57
+
+
+def test_pieces_of_a_cut_object_are_one_if_the_tile_that_sees_it_better_shows_one():
+    block = np.zeros((64, 128), int)
+    block[8:56, 0:120] = 1
+    halves = block.copy()
+    halves[32:] *= 2  # the right tile, which does not see where they meet, tells them apart
+    read = [tile.read.slices for tile in GRID]
+    merged = Merge(GRID, [block[read[0]], halves[read[1]]])
+    assert np.array_equal(merged.labels(), block)
+    assert merged.report.n_absorbed == 1
+
+
+def test_an_object_that_a_tile_sees_whole_is_not_painted_over_by_a_label_that_is_cut():
+    whole = disc((64, 128), (32, 70), 8)
+    rod = np.zeros((64, 128), bool)
+    rod[28:36, 84:126] = True
+    glued = (whole | rod).astype(int)
+    glued[30:34, 78:84] = 1
+    read = [tile.read.slices for tile in GRID]
+    merged = Merge(GRID, [glued[read[0]], (whole + 2 * rod)[read[1]]])
+    labels = merged.labels()
+    assert np.unique(labels[whole]).size == np.unique(labels[rod]).size == 1
+    assert labels[32, 70] != labels[32, 100]

@@ -137,11 +137,20 @@ def make(params: WatershedParams, context: SegmentContext) -> WatershedSegmenter
 
 
 def _depth(mask: NDArray[np.bool_], spacing: tuple[float, ...], cap: float) -> NDArray[np.float32]:
-    """Return the distance to the background, at most `cap`: how far a voxel has to look."""
+    """Return the distance to the background, at most `cap`: how far a voxel has to look.
+
+    What lies beyond the edge of the image, or of a tile, is unknown. Background is supposed half of
+    `cap` beyond it, the radius of a typical object: if there were none, two thick objects that the
+    edge cuts would grow together along it, and if it began at the edge, each would get a seed too many.
+    """
     if mask.all():  # scipy's distance is undefined without background
         return np.full(mask.shape, cap, np.float32)
     distance = ndimage.distance_transform_edt(mask, None if set(spacing) == {1.0} else spacing)
     capped: NDArray[np.float32] = np.minimum(distance, cap).astype(np.float32)
+    for axis, (length, step) in enumerate(zip(mask.shape, spacing, strict=True)):
+        place = np.arange(length, dtype=np.float32)
+        edge = np.minimum(place, length - 1 - place) * np.float32(step) + np.float32(cap / 2)
+        np.minimum(capped, edge.reshape([-1 if a == axis else 1 for a in range(mask.ndim)]), out=capped)
     return capped
 
 

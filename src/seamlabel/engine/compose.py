@@ -74,8 +74,9 @@ class Composer:
         Of the whole core, whatever part is wanted: what agrees by half must not depend on the part.
 
         First come the tile's own labels that are the object or that no other version replaces; then,
-        where nothing is, the neighbours' whole objects; then what is left of the tile's own labels
-        that agree with the object they belong to.
+        where nothing is, the neighbours' whole objects; then the tile's own labels that are cut, for a
+        whole object is the better evidence; then what is left of those that agree with the object they
+        belong to.
         """
         part, dtype = tile.core, self.solution.dtype
         out, own, follows = np.zeros(part.shape, dtype), None, None
@@ -83,9 +84,12 @@ class Composer:
             table = self.solution.table(tile.number, staged)
             follows = self.solution.followers(tile.number, staged.n_all + staged.n_pieces) >= 0
             own = staged.labels(pieces=True)[part.relative_to(tile.read).slices]
-            out = np.take(np.where(follows, table.dtype.type(0), table), own)
+            stitched = self.solution.stitched(tile.number, staged.n_all + staged.n_pieces)
+            out = np.take(np.where(follows | stitched, table.dtype.type(0), table), own)
         for other in self._nearest(tile, neighbours):
             self._add_wholes(out, part, other)
+        if own is not None:
+            np.copyto(out, np.take(np.where(stitched, table, table.dtype.type(0)), own), where=out == 0)
         if own is not None and follows is not None and follows.any():
             _add_agreeing(out, own, table, follows)
         return out

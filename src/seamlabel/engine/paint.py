@@ -168,6 +168,7 @@ class PaintJob:
                     self.sink.write(0, strip, labels)
                 else:
                     _keep_sample(held, k, labels, pick, strip, axis)
+            del labels  # before the next strip takes as much
         for k, labels in held.items():
             if not self.stop.is_set():
                 self.sink.write(k, boxes[k], labels)

@@ -131,14 +131,20 @@ def build_again(
     list of int
         Positions of the pairs that were refused.
     """
-    parts = _Parts(keys, complete, apart)
+    parts = Parts(keys, complete, apart)
     pairs = list(zip(edges.a.tolist(), edges.b.tolist(), strict=True))
     refused = [at for at in edges.order().tolist() if not parts.join(*pairs[at])]
     return {node: parts.find(node) for node in list(parts.parent)}, refused
 
 
-class _Parts:
-    """Components that know the tiles of their members."""
+class Parts:
+    """Components that know the tiles of their members.
+
+    Parameters
+    ----------
+    keys, complete, apart
+        As for `conflicts`.
+    """
 
     def __init__(
         self, keys: NDArray[np.int64], complete: NDArray[np.bool_], apart: NDArray[np.int64]

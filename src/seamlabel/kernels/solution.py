@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 PART = 1 << 20
 """Objects looked at together, to bound memory."""
-WHOLE, FOLLOWS = 1, 2
-"""Roles of a label: its version is the object; another tile's version is, and may differ."""
+WHOLE, FOLLOWS, PART_OF = 1, 2, 4
+"""Roles of a label: its version is the object; another tile's is, and may differ; it is cut, and none is."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Solution:
     ids : ndarray of uint32 or uint64, shape (n,)
         Their final ids, 0 for what is not painted.
     roles : ndarray of uint8, shape (n,)
-        `WHOLE`, `FOLLOWS` or 0; empty if tiles differ nowhere.
+        `WHOLE`, `FOLLOWS`, `PART_OF` or 0; empty if tiles differ nowhere.
     owner : ndarray of int32, shape (n,)
         For labels that follow, the tile whose version counts; empty if none does.
     unclean : ndarray of int64, shape (m, 2)
@@ -93,6 +93,14 @@ class Solution:
         if self.owner.size:
             follows = (self.roles[low:high] & FOLLOWS) > 0
             found[self.keys[low:high][follows] & LOCAL] = self.owner[low:high][follows]
+        return found
+
+    def stitched(self, tile: int, n_all: int) -> NDArray[np.bool_]:
+        """Return which of the labels 0..n_all are cut, and part of objects that no tile's version shows."""
+        found = np.zeros(n_all + 1, bool)
+        low, high = self._span(tile)
+        if self.roles.size:
+            found[self.keys[low:high][(self.roles[low:high] & PART_OF) > 0] & LOCAL] = True
         return found
 
     def wholes(self, tile: int, staged: StagedTile) -> NDArray[Any]:

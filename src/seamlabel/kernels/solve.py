@@ -14,9 +14,9 @@ import numpy as np
 from seamlabel.kernels.components import Edges, build_again, conflicts, connected
 from seamlabel.kernels.fill import fill
 from seamlabel.kernels.groups import grouped
+from seamlabel.kernels.remnants import absorb
 from seamlabel.kernels.report import MergeReport, Reporter
-from seamlabel.kernels.seams import LINK
-from seamlabel.kernels.solution import FOLLOWS, WHOLE, Solution, final_ids
+from seamlabel.kernels.solution import FOLLOWS, PART_OF, WHOLE, Solution, final_ids
 from seamlabel.kernels.views import Objects
 from seamlabel.staged import COMPLETE, ObjectFilter
 
@@ -224,23 +224,7 @@ def _choose_owners(given: MergeInput, objects: Objects, reporter: Reporter) -> N
             objects.disagree(objects.component[np.searchsorted(keys, found["a"])], found["common"] / union)
     reporter.dropped(objects.drop())
     if given.unclean.size:
-        reporter.absorbed(_absorb(given, objects))
-
-
-def _absorb(given: MergeInput, objects: Objects) -> NDArray[np.int64]:
-    """Remove what is left of other objects."""
-    keys = objects.keys
-    alone = (objects.alone & ~objects.spared & ~objects.gone)[objects.component]
-    labels = np.concatenate([c[alone[np.searchsorted(keys, c["key"])]] for c in given.nodes.chunks()])
-    labels = labels[np.argsort(labels["key"])]
-    overlaps = [np.zeros((0, 3), np.int64)]
-    for chunk in given.rows.chunks():
-        rows = chunk[chunk["mutual"] != LINK]
-        pair, common = np.searchsorted(keys, _columns(rows)), rows["common"].astype(np.int64)
-        for one, other in ((0, 1), (1, 0)):
-            chosen = alone[pair[:, one]]
-            overlaps.append(np.column_stack([pair[chosen][:, [one, other]], common[chosen]]))
-    return objects.absorb(np.searchsorted(keys, labels["key"]), labels, np.concatenate(overlaps))
+        reporter.absorbed(absorb(given, objects))
 
 
 def _number(
@@ -273,6 +257,7 @@ def _roles(given: MergeInput, objects: Objects) -> tuple[NDArray[np.uint8], NDAr
     owned = node < size
     mine = owned & (node == np.arange(size))
     roles[mine] = WHOLE
+    roles[~owned & ~objects.complete] = PART_OF
     other = np.flatnonzero(owned & ~mine)
     tile, owner = objects.tile(other), objects.tile(node[other])
     pair = np.minimum(tile, owner) * len(given.grid) + np.maximum(tile, owner)

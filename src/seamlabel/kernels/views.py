@@ -49,6 +49,8 @@ class Objects:
         Whether it is one label.
     start, stop : ndarray of int32, shape (n_objects, ndim)
         Bounding box in the image.
+    inside : ndarray of bool, shape (n_nodes,)
+        Whether half of a label or more lies in its tile's core.
     in_core, at_border : ndarray of bool
         Whether a label of it has voxels in its own tile's core; whether it touches the image's border.
     largest : ndarray of float32
@@ -71,6 +73,7 @@ class Objects:
     alone: NDArray[np.bool_]
     start: NDArray[np.int32]
     stop: NDArray[np.int32]
+    inside: NDArray[np.bool_]
     in_core: NDArray[np.bool_]
     at_border: NDArray[np.bool_]
     largest: NDArray[np.float32]
@@ -107,6 +110,7 @@ class Objects:
             alone=alone,
             start=np.full((count, grid.ndim), np.iinfo(np.int32).max, np.int32),
             stop=np.zeros((count, grid.ndim), np.int32),
+            inside=np.zeros(keys.size, bool),
             in_core=np.zeros(count, bool),
             at_border=np.zeros(count, bool),
             largest=np.zeros(count, np.float32),
@@ -130,7 +134,9 @@ class Objects:
 
     def measure(self, chunk: NDArray[Any]) -> None:
         """Add labels to boxes and sizes."""
-        objects = self.component[np.searchsorted(self.keys, chunk["key"])]
+        nodes = np.searchsorted(self.keys, chunk["key"])
+        objects = self.component[nodes]
+        self.inside[nodes] = 2 * chunk["core_area"] >= chunk["area"]
         for axis in range(self.grid.ndim):
             np.minimum.at(self.start[:, axis], objects, chunk["start"][:, axis])
             np.maximum.at(self.stop[:, axis], objects, chunk["stop"][:, axis])
@@ -201,48 +207,28 @@ class Objects:
         self.gone[found[seen]] = True
         return found[seen]
 
-    def absorb(
-        self, nodes: NDArray[np.int64], labels: NDArray[Any], overlaps: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Remove labels that are what is left of another object, which covers them by half.
-
-        Either the other object is painted as its tile shows it, and that covers the label; or the label
-        is cut and lies mostly outside its tile's core.
+    def join(self, into: NDArray[Any]) -> None:
+        """Make objects parts of others.
 
         Parameters
         ----------
-        nodes : ndarray of int64, shape (m,)
-            Labels that are an object of their own, ascending.
-        labels : structured ndarray, shape (m,)
-            Their records.
-        overlaps : ndarray of int64, shape (n, 3)
-            Such a label, another label, voxels in common.
-
-        Returns
-        -------
-        ndarray of int64
-            The objects that are no more.
+        into : ndarray of integers, shape (n_objects,)
+            For each object the one that it becomes part of, itself if it stays; these may form chains.
         """
-        one, other, common = overlaps.T
-        owned = np.where(self.owner[self.component[other]] == other, common, 0)
-        other = self.component[other]
-        order = np.lexsort((other, one))
-        one, other = one[order], other[order]
-        begin = np.flatnonzero((np.diff(one, prepend=-1) != 0) | (np.diff(other, prepend=-1) != 0))
-        if not begin.size:
-            return np.zeros(0, np.int64)
-        one, other = one[begin], other[begin]
-        label = labels[np.searchsorted(nodes, one)]
-        stray = ~self.complete[one] & (2 * label["core_area"] < label["area"])
-        stray &= ~self.alone[other] | self.complete[self.lowest[other]]
-        covered = np.where(stray, np.add.reduceat(common[order], begin), np.add.reduceat(owned[order], begin))
-        half = np.flatnonzero(2 * covered >= label["area"])
-        taken = []
-        for at in half[np.lexsort((one[half], label["area"][half]))].tolist():  # smaller ones first
-            if not self.gone[other[at]]:
-                taken.append(int(self.component[one[at]]))
-                self.gone[taken[-1]] = True
-        return np.unique(np.array(taken, np.int64))
+        while not np.array_equal(into, into[into]):
+            into = into[into]
+        gone = np.flatnonzero(into != np.arange(self.size))
+        to = into[gone]
+        np.minimum.at(self.lowest, to, self.lowest[gone])
+        np.minimum.at(self.start, to, self.start[gone])
+        np.maximum.at(self.stop, to, self.stop[gone])
+        self.alone[to] = False
+        self.in_core[to[self.in_core[gone]]] = True
+        self.at_border[to[self.at_border[gone]]] = True
+        if self.core_area.size:
+            np.add.at(self.core_area, to, self.core_area[gone])
+        if gone.size:
+            self.component[:] = into.astype(np.int32)[self.component]
 
     def kept(
         self, keep: ObjectFilter, groups: NDArray[np.int32], holes: NDArray[np.int64]
