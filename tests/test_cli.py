@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -293,6 +294,9 @@ def test_merge_segments_tiles_again(image, kept, capsys):
         (["--again", "x"], 2, "--again: 'x' is not understood"),
         (["--again", "99"], 2, "--again: there is no tile 99"),
         (["--merge", "touching"], 2, "needs other comparisons"),
+        (["--join", "-1,20:10,35"], 2, "join -1,20:10,35: (-1, 20) lies outside the image of 600"),
+        (["--remove", "-1,20"], 2, "remove -1,20: (-1, 20) lies outside the image"),
+        (["--again", "-1,2"], 2, "--again: there is no tile -1"),
         (["--iou", "0"], 2, "--iou: 0.0 is not above 0"),
         (["--join", "1,2"], 2, "join: "),
         (["--remove", "999,2"], 2, "outside the image of 600 x 500"),
@@ -336,6 +340,20 @@ def test_failed_tiles_are_segmented_again_once_the_cause_is_mended(image, tmp_pa
     assert same_partition(
         np.asarray(open_labels(f"{image}/labels/labels")[0]), ndimage.label(pixels > 2000)[0]
     )
+
+
+def test_an_image_that_was_moved_is_found_where_the_command_says(image, kept, tmp_path, capsys):
+    place = str(Path(image).rename(tmp_path / "elsewhere.zarr"))
+    before = open_labels(f"{place}/labels/labels")[0][:]
+    again = ["merge", kept, "--again", "3", "--output", place, "--overwrite", "--quiet"]
+    assert main(again) == 1
+    assert "--image" in capsys.readouterr().err
+    assert main([*again, "--image", place]) == 0
+    assert np.array_equal(open_labels(f"{place}/labels/labels")[0][:], before)
+    assert main(["sample", image, "--shape", "500,600"]) == 0
+    capsys.readouterr()
+    assert main([*again, "--image", image]) == 2
+    assert capsys.readouterr().err.startswith("seamlabel: --image: it is yx 500 x 600")
 
 
 def test_an_overlap_that_is_too_small_is_told_where_a_larger_one_would_help(tmp_path, capsys):

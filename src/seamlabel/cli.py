@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -28,13 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : sequence of str, optional
         Arguments without the program's name; those of the process by default.
     """
-    args = _parser().parse_args(argv)
+    args = _parser().parse_args(_values_joined(sys.argv[1:] if argv is None else argv))
     try:
         code: int = args.command(args)
     except SeamlabelError as error:
         if args.debug:
             raise
-        return _explain(error)
+        return _explain(error, "--image" if args.command is merge_command.merge else "IMAGE")
     except KeyboardInterrupt:
         print("seamlabel: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -49,10 +50,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _explain(error: SeamlabelError) -> int:
+def _values_joined(argv: Sequence[str]) -> list[str]:
+    """Return arguments with values such as ``-1,20``, which look like options, joined to theirs."""
+    joined: list[str] = []
+    for arg in argv:
+        option = bool(joined) and re.fullmatch(r"--[a-z-]+", joined[-1]) is not None
+        if option and re.match(r"-\d", arg):
+            joined[-1] += f"={arg}"
+        else:
+            joined.append(arg)
+    return joined
+
+
+def _explain(error: SeamlabelError, image: str) -> int:
+    """Print what is wrong and return the exit code; `image` is how this command is given one."""
     if isinstance(error, SpecError):
         for problem in error.problems:
-            print(f"seamlabel: {_as_typed(problem)}", file=sys.stderr)
+            print(f"seamlabel: {_as_typed(problem, image)}", file=sys.stderr)
         return WRONG
     print(f"seamlabel: {error}", file=sys.stderr)
     if error.hint:
@@ -60,10 +74,10 @@ def _explain(error: SeamlabelError) -> int:
     return INCOMPLETE if isinstance(error, IncompleteError) else FAILED
 
 
-def _as_typed(problem: Problem) -> Problem:
+def _as_typed(problem: Problem, image: str) -> Problem:
     """Return a problem in the words of the command line."""
     field = problem.field
-    option = _OPTIONS.get(field, f"--{field.split('.')[-1].replace('_', '-')}")
+    option = {**_OPTIONS, "image": image}.get(field, f"--{field.split('.')[-1].replace('_', '-')}")
     if field.startswith("params."):
         option = f"--set {field.removeprefix('params.')}"
     known = field in _OPTIONS or "." in field or field in RunSpec.model_fields
@@ -92,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_OPTIONS = {"tile_shape": "--tile", "merge.rule": "--merge", "image": "IMAGE", "again": "--again"}
+_OPTIONS = {"tile_shape": "--tile", "merge.rule": "--merge", "again": "--again"}
 _Subs = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -195,6 +209,7 @@ def _add_merge(subs: _Subs) -> None:  # type: ignore[valid-type]
     tiles.add_argument(
         "--again", metavar="N,N", help="segment these again first; or missing, all that failed"
     )
+    tiles.add_argument("--image", metavar="PATH", help="where the image is, if it is elsewhere now")
     out = add.add_argument_group("output")
     out.add_argument("--name", metavar="NAME", help="of the labels; default: replace those of the run")
     out.add_argument("--output", metavar="PATH", help="an OME-Zarr of its own for the labels")

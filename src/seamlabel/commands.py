@@ -165,6 +165,8 @@ _SAME = (
 
 def _spec(args: Namespace) -> RunSpec:
     """Return the run file, if one is given, changed by the options that are given."""
+    from seamlabel.engine.rules import check_threshold
+
     base = _read_spec(args.spec) if args.spec else {}
     params = {**base.get("params", {}), **dict(_pair(item) for item in args.set or [])}
     backend = args.backend or ("function" if args.function else base.get("backend", "threshold"))
@@ -183,7 +185,10 @@ def _spec(args: Namespace) -> RunSpec:
     changes = {k: v for k, v in given.items() if v is not None}
     merge = {"rule": args.merge, "iou": args.iou, "connectivity": args.connectivity, "z_link": args.z_link}
     merged = {**base.get("merge", {}), **{k: v for k, v in merge.items() if v is not None}}
-    return RunSpec(**{**base, **changes, "backend": backend, "params": params, "merge": merged})
+    spec = RunSpec(**{**base, **changes, "backend": backend, "params": params, "merge": merged})
+    if args.iou is not None:
+        check_threshold(spec.merge)
+    return spec
 
 
 def _function_params(params: dict[str, Any]) -> dict[str, Any]:

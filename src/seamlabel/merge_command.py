@@ -41,6 +41,7 @@ def merge(args: Namespace) -> int:
             forget_edits=args.no_edits,
             overwrite=args.overwrite,
             again=_tiles(args.again),
+            image=args.image,
             progress=not (args.quiet or args.json),
             on_event=listen,
         )
@@ -88,5 +89,5 @@ def say_end(result: Result) -> None:
         print(f"note: {advice}")
     if result.run_dir:
         merge = result.plan.spec.merge
-        iou = f" --iou {merge.iou:g}" if merge.rule in ("iou", "face") else ""
+        iou = f" --iou {merge.iou:g}" if merge.has_threshold else ""
         print(f"Merge again: seamlabel merge {result.run_dir}{iou}")

@@ -170,7 +170,7 @@ class Plan:
     def _merge(self) -> str:
         merge = self.spec.merge
         text = merge.rule
-        if merge.rule in ("iou", "face"):
+        if merge.has_threshold:
             text += f" of at least {merge.iou:g}"
         elif merge.rule == "touching" and merge.connectivity:
             text += f", connectivity {merge.connectivity}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from seamlabel.engine.edits import make_edits
 from seamlabel.engine.remerge import remerge as remerge_events
+from seamlabel.engine.reopen import reopen
 from seamlabel.engine.rules import merge_fields
 from seamlabel.engine.stored import read_stored
 from seamlabel.errors import Problem, SpecError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from seamlabel.engine.table import Table
     from seamlabel.events import Event
+    from seamlabel.plan import Plan
     from seamlabel.protocols import SeamRule, Segmenter
 
     Point = Sequence[int]
@@ -79,8 +81,9 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
         Forget the edits made before.
     again : int or sequence of int, or "missing"
         Tiles to segment again first, with the run's method; or all that failed.
-    image : array, optional
-        To segment tiles again, or to measure objects, where the run was of an array.
+    image : array, str or path, optional
+        To segment tiles again, or to measure objects, where the run was of an array, or where the
+        image is elsewhere now.
     backend : callable, optional
         To segment tiles again with instead.
     name : str, optional
@@ -114,9 +117,9 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
     """
     tables: list[Table] = []
     changes, judge = _changes(dict(locals()))
-    plan = read_stored(Path(run_dir).expanduser()).plan({**changes, "overwrite": True}, segments=False)
+    folder, plan = _planned(run_dir, changes, image)
     events = remerge_events(
-        Path(run_dir),
+        folder,
         changes=changes,
         edits=make_edits(join, cut, remove),
         forget=forget_edits,
@@ -129,6 +132,19 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
     last = follow(events, progress, on_event)
     what = final_labels(last.path), last.n_objects, last.path, dict(last.failed), plan, last.seconds
     return Result(*what, tables[0] if tables else None, last.report, last.run_dir)
+
+
+def _planned(run_dir: Any, changes: dict[str, Any], image: Any) -> tuple[Path, Plan]:
+    """Return the folder of the run and the plan of its merge, if an image that is given is the run's."""
+    try:
+        folder = Path(run_dir).expanduser()
+    except TypeError:
+        fix = "Give result.run_dir of segment(..., keep=True)"
+        raise SpecError([Problem("run_dir", f"{run_dir!r} is no path", fix)]) from None
+    plan = read_stored(folder).plan({**changes, "overwrite": True}, segments=False)
+    if image is not None:
+        reopen(plan, image)  # another one is told, though this merge may not look at it
+    return folder, plan
 
 
 def _tiles(again: Any) -> Sequence[int] | Literal["missing"]:
@@ -144,6 +160,10 @@ def _tiles(again: Any) -> Sequence[int] | Literal["missing"]:
 
 def _changes(given: dict[str, Any]) -> tuple[dict[str, Any], SeamRule | None]:
     """Return the fields of the spec that change, and the rule if it is a function."""
+    backend = given["backend"]
+    if backend is not None and not callable(backend):
+        fix = "Give a function, fn(tile) -> labels, or leave it out to use the run's own method"
+        raise SpecError([Problem("backend", f"{backend!r} is no function", fix)])
     merge, judge = {}, None
     if given["rule"] is not None:
         fields, judge = merge_fields(given["rule"])

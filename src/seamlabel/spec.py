@@ -87,6 +87,11 @@ class MergeSpec(_Spec):
         return self.rule not in ("touching", "face")
 
     @property
+    def has_threshold(self) -> bool:
+        """Whether `iou` counts for the rule."""
+        return self.rule in ("iou", "face")
+
+    @property
     def custom(self) -> bool:
         """Whether the rule is a function."""
         return self.rule not in RULES

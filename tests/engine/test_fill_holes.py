@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from truths import filled_at_once
 
 import seamlabel
 from seamlabel import MergeSpec, TileGrid, merge_labels
@@ -12,22 +13,6 @@ from seamlabel.engine.segment import whole_image_labels
 from seamlabel.io.sources import open_source
 from seamlabel.testing import same_partition
 from seamlabel.testing.strategies import label_images
-
-
-def filled_at_once(labels):
-    """The truth, untiled: background parts off the border with one label beside their faces."""
-    result = labels.copy()
-    ground, n = ndimage.label(labels == 0)
-    faces = ndimage.generate_binary_structure(labels.ndim, 1)
-    for part in range(1, n + 1):
-        inside = ground == part
-        padded = np.pad(inside, 1)
-        border = ndimage.binary_dilation(padded, faces)[(slice(1, -1),) * labels.ndim] & ~inside
-        at_edge = any(np.take(inside, end, axis=axis).any() for axis in range(labels.ndim) for end in (0, -1))
-        beside = np.unique(labels[border])
-        if not at_edge and beside.size == 1:
-            result[inside] = beside[0]
-    return result
 
 
 def kept(labels, min_size):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from truths import cut, seamless
 
 import seamlabel
 from seamlabel import MergeSpec, RunSpec, SpecError, TileGrid, merge_labels, resolve
@@ -19,21 +20,6 @@ from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import image_info, open_labels, open_source
 from seamlabel.testing import same_partition
 from seamlabel.testing.strategies import images_and_grids
-
-
-def cut(labels, grid):
-    """Labels of tiles, numbered anew in each, pieces that the cut separates by themselves."""
-    return [seamless(labels[tile.read.slices]) for tile in grid]
-
-
-def seamless(labels):
-    full = np.ones((3,) * labels.ndim)
-    out, top = np.zeros(labels.shape, int), 0
-    for value in np.unique(labels[labels > 0]):
-        pieces, n = ndimage.label(labels == value, full)
-        out[pieces > 0] = pieces[pieces > 0] + top
-        top += n
-    return out
 
 
 def kept(labels, least, most, drop_border, axes=None):

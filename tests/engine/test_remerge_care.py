@@ -11,7 +11,7 @@ from scipy import ndimage
 
 import seamlabel
 from seamlabel.engine.edits import make_edits, read_edits
-from seamlabel.errors import OutputError, SpecError
+from seamlabel.errors import ImageError, OutputError, SpecError
 from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import open_labels
 from seamlabel.io.tables import read_table
@@ -219,3 +219,62 @@ def test_what_is_no_number_of_a_tile_is_told(image, tiles):
     with pytest.raises(SpecError, match=r"again: .* is not understood"):
         again(run_dir, again=tiles, backend=label)
     assert again(run_dir, again=3, backend=label).n_objects > 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"backend": "threshold", "again": [3]}, "backend: 'threshold' is no function"),
+        ({"remove": 5}, "remove: 5 is no list"),
+        ({"join": None}, "join: None is no list"),
+    ],
+)
+def test_arguments_of_another_kind_are_told_by_name(image, wrong, says):
+    run_dir = kept(image).run_dir
+    with pytest.raises(SpecError, match=says):
+        again(run_dir, **wrong)
+
+
+def test_a_result_that_kept_no_run_cannot_be_merged_again(image):
+    result = seamlabel.segment(image, label, name="cells", progress=False)
+    with pytest.raises(SpecError, match=r"run_dir: None is no path.*keep=True"):
+        again(result.run_dir)
+
+
+def moved(image):
+    """An image with a kept run, now elsewhere, the labels in a store of their own."""
+    first = kept(image, output=image.parent / "out.zarr")
+    return first, image.rename(image.parent / "elsewhere.zarr")
+
+
+def test_tiles_of_an_image_that_was_moved_are_segmented_again(image):
+    first, place = moved(image)
+    before = labels_of(first.path)
+    with pytest.raises(ImageError, match=r"image\.zarr") as error:
+        again(first.run_dir, again=[3], backend=label)
+    assert error.value.hint == "Say where the image of the run is now: image=, --image"
+    merged = again(first.run_dir, again=[3], backend=label, image=place, table=True)
+    np.testing.assert_array_equal(labels_of(merged.path), before)
+    assert len(merged.table["id"]) == first.n_objects
+
+
+@pytest.mark.parametrize("tiles", [(), (3,)])
+@pytest.mark.parametrize("other", ["shape", "type", "levels", "axes", "none"])
+def test_another_image_is_refused(image, tiles, other):
+    first, place = moved(image)
+    pixels = blobs().astype("uint16" if other == "type" else "uint8")
+    pixels = pixels[:, :-1] if other == "shape" else pixels
+    path = place.parent / "other.zarr"
+    levels = 1 if other == "levels" else 2
+    if other != "none":
+        axes = "zx" if other == "axes" else "yx"
+        write_image(
+            path, pixels.shape, str(pixels.dtype), lambda box: pixels[box.slices], axes=axes, levels=levels
+        )
+    before = labels_of(first.path)
+    says = (
+        "image: .*other.zarr" if other == "none" else "image: it is .* the image of the run was yx 90 x 110"
+    )
+    with pytest.raises(SpecError, match=says):
+        again(first.run_dir, again=tiles, backend=label, image=path)
+    np.testing.assert_array_equal(labels_of(first.path), before)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from truths import cut
 
 import seamlabel
 from seamlabel import MergeSpec, RunSpec, SpecError, TileGrid, merge_labels, resolve
@@ -17,21 +18,6 @@ from seamlabel.testing import same_partition
 from seamlabel.testing.strategies import images_and_grids
 
 SIDES = {1: 50, 2: 24, 3: 12}
-
-
-def cut(labels, grid):
-    """Labels of tiles, numbered anew in each, pieces that the cut separates by themselves."""
-    return [seamless(labels[tile.read.slices]) for tile in grid]
-
-
-def seamless(labels):
-    full = np.ones((3,) * labels.ndim)
-    out, top = np.zeros(labels.shape, int), 0
-    for value in np.unique(labels[labels > 0]):
-        pieces, n = ndimage.label(labels == value, full)
-        out[pieces > 0] = pieces[pieces > 0] + top
-        top += n
-    return out
 
 
 @st.composite
@@ -185,3 +171,29 @@ def test_the_command_line_takes_a_rule_from_a_file(tmp_path, capsys):
     assert "--merge: " in (err := capsys.readouterr().err)
     assert "It has: half" in err
     assert main(["segment", image, "--merge", "glue"]) == 2
+
+
+@pytest.mark.parametrize("merge", [MergeSpec(rule="touching", iou=0.5), {"rule": "mine.py:f", "iou": 0.3}])
+def test_a_threshold_is_refused_where_the_rule_has_none(merge):
+    with pytest.raises(SpecError, match=r"merge\.iou: the rule '.*' has no such threshold"):
+        seamlabel.segment(np.zeros((8, 8)), merge=merge, progress=False)
+    with pytest.raises(SpecError, match=r"merge\.iou: the rule '.*' has no such threshold"):
+        merge_labels([np.ones((8, 8), int)], TileGrid((8, 8), (8, 8), (0, 0)), merge=merge)
+
+
+def test_a_spec_without_a_threshold_of_its_own_passes_also_after_json():
+    spec = RunSpec.from_json(RunSpec(merge="touching").to_json())
+    tiles = [np.ones((8, 8), int)]
+    assert merge_labels(tiles, TileGrid((8, 8), (8, 8), (0, 0)), merge=spec.merge).max() == 1
+
+
+def test_the_command_line_refuses_a_threshold_where_the_rule_has_none(tmp_path, capsys):
+    image, file, run = str(tmp_path / "i.zarr"), tmp_path / "rules.py", str(tmp_path / "run.json")
+    file.write_text("def half(common, one, other):\n    return 2 * common >= one\n")
+    assert main(["sample", image, "--shape", "300,300"]) == 0
+    for rule, iou in (("touching", "0.5"), ("touching", "0.2"), (f"{file}:half", "0.3")):
+        assert main(["segment", image, "--merge", rule, "--iou", iou, "--plan"]) == 2
+        assert f"--iou: the rule '{rule}' has no such threshold" in capsys.readouterr().err
+    assert main(["segment", image, "--merge", "face", "--iou", "0.5", "--plan", "--save-spec", run]) == 0
+    assert main(["segment", "--spec", run, "--merge", "touching", "--plan"]) == 0  # the file's is left over
+    assert main(["segment", "--spec", run, "--merge", "touching", "--iou", "0.5", "--plan"]) == 2

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
+
 import numpy as np
 import pytest
 import zarr
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import ndimage
 
 import seamlabel
 from seamlabel import RunSpec, SpecError, resolve
 from seamlabel.cli import main
 from seamlabel.events import TileSkipped
+from seamlabel.io.masks import open_mask
 from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import Source, image_info, open_labels
 from seamlabel.testing import same_partition
@@ -129,7 +134,12 @@ def test_a_mask_of_a_stack_serves_planes(pixels):
     ("mask", "says"),
     [
         (np.zeros((320, 400), bool), "its shape is"),
-        (np.zeros((2, 160, 200), bool), "skip_empty: "),
+        (np.zeros((2, 160, 200), bool), "it has 3 axes, the image's labels have 2: y, x. Give a mask of"),
+        (
+            np.zeros((67, 100), bool),
+            r"its shape \(67, 100\) has another aspect than the image's \(160, 200\)",
+        ),
+        (np.zeros((80, 83), bool), "has another aspect"),
         ("nowhere.zarr", "skip_empty: .*nowhere.zarr"),
         ("mask", "an array that is not here"),
     ],
@@ -137,6 +147,31 @@ def test_a_mask_of_a_stack_serves_planes(pixels):
 def test_a_mask_that_does_not_fit_is_told_before_any_work(pixels, mask, says):
     with pytest.raises(SpecError, match=says):
         segmented(pixels, skip_empty=mask)
+
+
+def test_a_mask_whose_coarser_level_only_happens_to_be_small_enough_is_refused(tmp_path):
+    mask = stored(tmp_path / "tissue.zarr", np.ones((1000, 1200), np.uint8), levels=3)
+    with pytest.raises(SpecError, match=r"its shape \(250, 300\) has another aspect"):
+        segmented(np.zeros((600, 500), np.uint16), skip_empty=mask)
+    for fits in ((1000, 1200), (500, 600), (2001, 2399)):
+        assert segmented(np.zeros(fits, np.uint16), skip_empty=mask, tile_shape=400)[2].grid
+
+
+@pytest.mark.parametrize("coarse", [(5, 64, 50), (5, 512, 400), (5, 15, 12), (3, 256, 200), (1, 1, 1)])
+def test_a_mask_may_be_coarser_by_one_factor_or_by_whole_ones(coarse):
+    volume = np.zeros((5, 512, 400), np.uint8)
+    _, skipped, plan = segmented(volume, tile_shape=(5, 256, 256), skip_empty=np.zeros(coarse, bool))
+    assert len(skipped) == len(plan.grid)
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.floats(1, 60), st.booleans(), st.booleans())
+def test_rounding_makes_no_other_aspect(n, k, factor, up, also_up):
+    fine = (n, k)
+    coarse = tuple(
+        max(1, ceil(size / factor) if u else floor(size / factor))
+        for size, u in zip(fine, (up, also_up), strict=True)
+    )
+    assert open_mask(np.ones(coarse, bool), image_info(np.zeros(fine, np.uint8)), 0).coarse == coarse
 
 
 def test_tiles_of_missing_chunks_are_skipped_without_reading(pixels, tmp_path, boxes_read):

@@ -57,8 +57,18 @@ def make_edits(join: Iterable[Any] = (), cut: Iterable[Any] = (), remove: Iterab
     SpecError
         If something is no point.
     """
-    given = [("join", pair) for pair in join] + [("cut", pair) for pair in cut]
-    return [_edit(kind, points) for kind, points in [*given, *(("remove", [point]) for point in remove)]]
+    edits = [
+        _edit(kind, pair) for kind, all_of in (("join", join), ("cut", cut)) for pair in _all(kind, all_of)
+    ]
+    return edits + [_edit("remove", [point]) for point in _all("remove", remove)]
+
+
+def _all(kind: str, given: Iterable[Any]) -> list[Any]:
+    try:
+        return list(given)
+    except TypeError:
+        fix = f"Give a list, such as {'[(10, 20)]' if POINTS[kind] == 1 else '[((10, 20), (10, 35))]'}"
+        raise SpecError([Problem(kind, f"{given!r} is no list", fix)]) from None
 
 
 def typed_edit(kind: str, text: str) -> Edit:

@@ -20,6 +20,7 @@ from seamlabel.engine.edits import EDITS, Edit, from_json, to_json
 from seamlabel.engine.executors import SerialExecutor, TaskQueue, make_executor
 from seamlabel.engine.locate import locate
 from seamlabel.engine.records import Both, RunRecords
+from seamlabel.engine.reopen import reopen
 from seamlabel.engine.rules import seam_rule
 from seamlabel.engine.seams import SeamFinder
 from seamlabel.engine.segment import NoStore, TileJob
@@ -31,7 +32,6 @@ from seamlabel.events import Event, RunFinished, RunStarted
 from seamlabel.io.generations import settle
 from seamlabel.io.journal import RunDirectory
 from seamlabel.io.ngff.labels import open_sink
-from seamlabel.io.sources import open_source
 from seamlabel.io.staging import open_staging, staged_tiles, staging_folder
 from seamlabel.kernels.solve import MergeInput, solve
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from seamlabel.kernels.report import MergeReport
     from seamlabel.kernels.solution import Solution
     from seamlabel.plan import Plan
-    from seamlabel.protocols import ImageSource, LabelSink, SeamRule, Segmenter
+    from seamlabel.protocols import LabelSink, SeamRule, Segmenter
     from seamlabel.staged import ObjectFilter
 
 BATCH = 64
@@ -62,7 +62,7 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
     edits: Sequence[Edit] = (),
     forget: bool = False,
     again: Sequence[int] | Literal["missing"] = (),
-    image: ImageSource | None = None,
+    image: Any = None,
     segmenter: Segmenter | None = None,
     rule: SeamRule | None = None,
     on_table: Callable[[Table], None] | None = None,
@@ -87,8 +87,8 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
         Forget the edits made before.
     again : sequence of int, or "missing"
         Tiles to segment again first; or all that failed or were never reached.
-    image : array-like, optional
-        To segment tiles again, where the run was of an array.
+    image : array-like, str or path, optional
+        To segment tiles again, where the run was of an array, or where the image is elsewhere now.
     segmenter : callable, optional
         To segment tiles again with, instead of the run's method.
     rule : callable, optional
@@ -277,13 +277,12 @@ def _tiles(path: Path, records: RunRecords, plan: Plan, again: Sequence[int] | s
     return tiles
 
 
-def _job(stored: StoredRun, image: ImageSource | None, segmenter: Segmenter | None) -> TileJob:
+def _job(stored: StoredRun, image: Any, segmenter: Segmenter | None) -> TileJob:
     """Return what segments a tile as the run did, or with another function."""
     plan = stored.plan({}, segments=True)
-    given = plan.spec.image if image is None else image
-    if given is None:
+    source = reopen(plan, image)
+    if source is None:
         raise SpecError([Problem("image", "the run was of an array", "Give the array again, as image")])
-    source = open_source(given, plan.info, plan.spec.level, plan.channels)
     job = TileJob(plan, source, NoStore(), segmenter)
     job.prepare()
     return job

@@ -9,11 +9,12 @@ import numpy as np
 from seamlabel.errors import BackendError, Problem, SpecError
 from seamlabel.functions import load_function, target_of
 from seamlabel.kernels.seams import IouRule, any_contact
-from seamlabel.spec import MergeSpec
+from seamlabel.spec import MergeSpec, RunSpec
 
 if TYPE_CHECKING:
     from seamlabel.protocols import SeamRule
 
+_DEFAULT_IOU = MergeSpec().iou
 _MISTAKES = ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError
 """What a function that does not fit its arguments raises."""
 _PURPOSE = "takes three arrays (common, one, other) and returns an array of truths"
@@ -31,6 +32,12 @@ def merge_fields(merge: Any, z_link: float | None = None) -> tuple[dict[str, Any
         The spec, its fields, the name of a rule, or ``rule(common, one, other)``.
     z_link : float, optional
         Used where the spec does not say it.
+
+    Raises
+    ------
+    SpecError
+        If a threshold other than the default is given for a rule that has none. The default passes:
+        in a spec that was read from JSON every field is given.
     """
     rule = merge if callable(merge) else None
     if isinstance(merge, MergeSpec):
@@ -38,7 +45,23 @@ def merge_fields(merge: Any, z_link: float | None = None) -> tuple[dict[str, Any
     fields = dict(merge) if isinstance(merge, dict) else {"rule": target_of(rule) if rule else merge}
     if fields.get("z_link") is None:
         fields["z_link"] = z_link
+    if fields.get("iou", _DEFAULT_IOU) != _DEFAULT_IOU:
+        wishes: dict[str, Any] = {"merge": fields}
+        check_threshold(RunSpec(**wishes).merge)
     return fields, rule
+
+
+def check_threshold(merge: MergeSpec) -> None:
+    """Raise if the rule has no threshold; for those who were given one.
+
+    Raises
+    ------
+    SpecError
+        If `iou` does not count for the rule.
+    """
+    if not merge.has_threshold:
+        message = f"the rule '{merge.rule}' has no such threshold"
+        raise SpecError([Problem("merge.iou", message, "Leave it out")])
 
 
 def seam_rule(merge: MergeSpec, given: SeamRule | None = None) -> SeamRule:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel.axes import Axis, ImageInfo, LevelInfo
+from seamlabel.engine.rules import check_threshold
 from seamlabel.errors import OutputError, Problem, SpecError
 from seamlabel.geometry import TileGrid
 from seamlabel.io.journal import REPORT
@@ -82,9 +83,8 @@ class StoredRun:
         merged = {**self.spec.merge.model_dump(), **merge}
         spec = self._of_others(changes).replace(**{**changes, "merge": merged})
         self._check_rows(spec)
-        if "iou" in merge and spec.merge.rule not in ("iou", "face"):
-            message = f"the rule '{spec.merge.rule}' has no such threshold"
-            raise SpecError([Problem("merge.iou", message, "Leave it out")])
+        if "iou" in merge:
+            check_threshold(spec.merge)
         target = spec.output or self.output
         info = replace(self.info, labels=label_names(Path(target)), writable=True)
         plan = resolve(spec.replace(output=target), info, memory_bytes=None if segments else PLENTY)

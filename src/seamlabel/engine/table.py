@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seamlabel.engine.reopen import reopen
 from seamlabel.errors import Problem, SpecError
 from seamlabel.io.records import RecordFile
-from seamlabel.io.sources import open_source
 from seamlabel.io.tables import check_table, write_table
 from seamlabel.kernels.measure import LabelSums, combine, measure_runs, sum_type
 from seamlabel.kernels.objects import object_table
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from seamlabel.geometry import Box, Tile
     from seamlabel.io.sources import Source
     from seamlabel.plan import Plan
-    from seamlabel.protocols import ImageSource
     from seamlabel.staged import StagedTile
 
 Table = dict[str, "NDArray[Any]"]
@@ -176,22 +175,22 @@ class ObjectTable:
 
 
 def table_again(
-    plan: Plan, image: ImageSource | None, on_table: Callable[[Table], None] | None = None
+    plan: Plan, image: Any, on_table: Callable[[Table], None] | None = None
 ) -> ObjectTable | None:
     """Return what makes the table of a run anew; None if nobody wants one.
 
     Raises
     ------
     SpecError
-        If the image was an array and is not given: its pixels are needed.
+        If the image was an array and is not given: its pixels are needed; or if another is given.
     """
     if plan.spec.table is None and on_table is None:
         return None
-    given = plan.spec.image if image is None else image
-    if given is None:
+    source = reopen(plan, image)
+    if source is None:
         fix = "Give the array, as image; or table=False"
         raise SpecError([Problem("image", "the table of objects needs its pixels", fix)])
-    return ObjectTable(plan, open_source(given, plan.info, plan.spec.level, plan.channels), on_table)
+    return ObjectTable(plan, source, on_table)
 
 
 _COLUMNS = tuple(field.name for field in fields(LabelSums) if field.name not in ("label", "parts"))

@@ -56,8 +56,9 @@ def open_mask(mask: Any, info: ImageInfo, level: int) -> Mask:
     ----------
     mask : str, path-like or array
         An OME-Zarr, image or labels, without channels or with one; or an array. It has the axes of
-        the image's labels, or all but time, and covers the same field of view. Of an OME-Zarr the
-        finest level is used that is not finer than the image's.
+        the image's labels, or all but time, and covers the same field of view: coarser by one factor
+        or by whole ones, up to rounding. Of an OME-Zarr the finest level is used that is not finer
+        than the image's.
     info : ImageInfo
         The image.
     level : int
@@ -81,12 +82,14 @@ def open_mask(mask: Any, info: ImageInfo, level: int) -> Mask:
         shape = info.label_values(info.levels[level].shape)
         fine = tuple(shape[i] for i in chosen)
         at = _level(found, fine, [axes[i].kind == "time" for i in chosen])
+        coarse = found.label_values(found.levels[at].shape)
+        _check_aspect(fine, coarse, [axes[i].tiled for i in chosen])
         source = open_source(mask, found, at, ())
     except SpecError:
         raise
     except SeamlabelError as error:
         raise SpecError([Problem("skip_empty", str(error), error.hint)]) from error
-    return Mask(source, fine, found.label_values(found.levels[at].shape), tuple(chosen))
+    return Mask(source, fine, coarse, tuple(chosen))
 
 
 def _describe(mask: Any, names: list[str], space: list[int]) -> ImageInfo:
@@ -94,6 +97,8 @@ def _describe(mask: Any, names: list[str], space: list[int]) -> ImageInfo:
     if isinstance(mask, str | os.PathLike):
         return image_info(mask)
     ndim = len(getattr(mask, "shape", ()))
+    if ndim not in (0, len(names), len(space)):  # what has no shape is no array, and told so
+        raise _unfit(f"it has {ndim} axes, the image's labels have {len(names)}: {', '.join(names)}")
     own = names if ndim == len(names) else [names[i] for i in space]
     return image_info(mask, axes="".join(own))
 
@@ -106,6 +111,30 @@ def _level(found: ImageInfo, fine: tuple[int, ...], time: list[bool]) -> int:
             return number
     shape = found.label_values(found.levels[-1].shape)
     raise _unfit(f"its shape is {shape}, the image's at the level that is segmented {fine}")
+
+
+def _check_aspect(fine: tuple[int, ...], coarse: tuple[int, ...], tiled: list[bool]) -> None:
+    """Raise if the mask shows another field of view: its shape would have to be stretched.
+
+    Along a tiled axis it may be coarser by a whole factor, as levels are that are not coarser along z;
+    or by the factor of another tiled axis. Either way its extent may be rounded up or down.
+    """
+    pairs = [(n, m) for n, m, t in zip(fine, coarse, tiled, strict=True) if t]
+    for i, pair in enumerate(pairs):
+        others = [*pairs[:i], *pairs[i + 1 :]]
+        if others and not _whole(*pair) and not any(_alike(pair, other) for other in others):
+            raise _unfit(f"its shape {coarse} has another aspect than the image's {fine}")
+
+
+def _whole(n: int, m: int) -> bool:
+    """Return whether `m` is `n` over a whole number, rounded up or down."""
+    return (n // (m + 1) + 1) * (m - 1) < n
+
+
+def _alike(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return whether one factor takes both extents to the coarser ones, rounded up or down."""
+    (n, m), (k, c) = one, other
+    return n * (c - 1) < k * (m + 1) and k * (m - 1) < n * (c + 1)
 
 
 def _unfit(message: str) -> SpecError:
