@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from test_merge_exactness import grids, split, tile_labels, truths
 
-from seamlabel import MergeSpec, TileGrid
+from seamlabel import MergeSpec, TileGrid, merge_labels
 from seamlabel.engine.compose import Composer
 from seamlabel.engine.front import Front
 from seamlabel.engine.gather import Gathered, MemoryRecords
@@ -229,6 +229,16 @@ def test_pieces_of_a_cut_object_are_one_if_the_tile_that_sees_it_better_shows_on
     assert merged.report.n_absorbed == 1
 
 
+def test_what_covers_a_piece_counts_however_many_parts_it_has():
+    left, right = np.zeros((64, 128), int), np.zeros((64, 128), int)
+    left[8:56, 0:120] = 1
+    left[:, 62] = 0  # two parts where the tiles overlap
+    right[8:32, 0:120], right[32:56, 0:120] = 1, 2
+    read = [tile.read.slices for tile in GRID]
+    merged = Merge(GRID, [left[read[0]], right[read[1]]])
+    assert merged.solution.n_objects == merged.report.n_absorbed == 1
+
+
 def test_an_object_that_a_tile_sees_whole_is_not_painted_over_by_a_label_that_is_cut():
     whole = disc((64, 128), (32, 70), 8)
     rod = np.zeros((64, 128), bool)
@@ -240,3 +250,24 @@ def test_an_object_that_a_tile_sees_whole_is_not_painted_over_by_a_label_that_is
     labels = merged.labels()
     assert np.unique(labels[whole]).size == np.unique(labels[rod]).size == 1
     assert labels[32, 70] != labels[32, 100]
+
+
+def test_an_object_that_several_whole_versions_cover_is_still_there():
+    left, right = np.zeros((64, 128), int), np.zeros((64, 128), int)
+    left[20:35, 50:] = 1  # cut; its core's part lies under the stripes
+    for stripe in range(5):
+        right[20 + 3 * stripe : 23 + 3 * stripe, 46:84] = stripe + 1
+    read = [tile.read.slices for tile in GRID]
+    merged = Merge(GRID, [left[read[0]], right[read[1]]])
+    assert merged.solution.unclean.size
+    assert np.unique(merged.labels()).tolist() == list(range(merged.solution.n_objects + 1))
+
+
+def test_a_plane_where_an_object_is_dropped_links_nothing():
+    grid = TileGrid((3, 64, 128), (1, 64, 64), (0, 0, 24))
+    shown = disc((64, 128), (32, 68), 8).astype(int)[None]
+    tiles = [shown[(slice(None), *tile.read.slices[1:])] for tile in grid]
+    tiles[3] = np.zeros_like(tiles[3])  # the tile that it is centred in, in the middle plane
+    labels = merge_labels(tiles, grid, linked=0, merge=MergeSpec(z_link=0.05))
+    assert not labels[1].any()
+    assert labels[0].max() != labels[2].max()

@@ -278,3 +278,25 @@ def test_another_image_is_refused(image, tiles, other):
     with pytest.raises(SpecError, match=says):
         again(first.run_dir, again=tiles, backend=label, image=path)
     np.testing.assert_array_equal(labels_of(first.path), before)
+
+
+def test_an_edit_means_what_is_painted_where_tiles_differ(tmp_path):
+    """The left tile glues disc and rod; the disc is painted as the right one shows it."""
+    disc, rod = np.zeros((64, 128), bool), np.zeros((64, 128), bool)
+    y, x = np.indices(disc.shape)
+    disc[(y - 32) ** 2 + (x - 70) ** 2 <= 64] = rod[28:36, 84:126] = True
+    pixels = 100 * disc.astype(np.uint8) + 200 * rod.astype(np.uint8)
+    pixels[0, 0] = 1
+
+    def differing(tile):
+        seen = tile > 50
+        if tile[0, 0] == 1:
+            seen[30:34, 78:84] = True
+        return ndimage.label(seen)[0]
+
+    settings = {"tile_shape": 64, "overlap": (0, 24), "output": tmp_path / "labels.zarr", "keep": True}
+    result = seamlabel.segment(pixels, differing, progress=False, **settings)
+    shown = np.asarray(result.labels)
+    assert shown[32, 63] == shown[32, 70] != shown[32, 100]
+    edited = np.asarray(seamlabel.remerge(result.run_dir, remove=[(32, 63)], progress=False).labels)
+    assert edited[32, 70] == 0 != edited[32, 100]

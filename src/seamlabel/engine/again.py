@@ -6,17 +6,20 @@ rename makes them count. Knows nothing of the merge that follows.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seamlabel.engine.records import RunRecords
 from seamlabel.engine.segmenting import Segmenting
+from seamlabel.errors import OutputError, Problem, SpecError
 from seamlabel.io.generations import commit, new_folder, settle
-from seamlabel.io.staging import Overlay, StagingStore, open_staging
+from seamlabel.io.staging import Overlay, StagingStore, open_staging, staged_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -24,7 +27,11 @@ if TYPE_CHECKING:
     from seamlabel.engine.segment import TileJob
     from seamlabel.events import Event, RunFinished
     from seamlabel.io.journal import RunDirectory
+    from seamlabel.plan import Plan
     from seamlabel.protocols import LabelSink, LabelStore, SeamRule
+
+SHOWN = 20
+"""Missing tiles that are named."""
 
 
 def segment_again(
@@ -102,3 +109,36 @@ def _recalling(
                 later = {n for n in job.seams.others(grid[other]) if replaced[n]}
                 job.front.recall(other, store.read(other), later)
         yield number
+
+
+def tiles_again(path: Path, records: RunRecords, plan: Plan, again: Sequence[int] | str) -> list[int]:
+    """Return the tiles to segment again, if no other is missing.
+
+    Raises
+    ------
+    SpecError
+        If there is no such tile.
+    OutputError
+        If other tiles are missing.
+    """
+    grid = plan.grid
+    missing = np.ones(len(grid), bool)
+    here = records.all_tiles()
+    whole = (here["n_core"] == 0) | staged_tiles(path, len(grid))[here["tile"]]
+    missing[here["tile"][whole]] = False
+    if again == "missing":
+        return [int(n) for n in np.flatnonzero(missing)]
+    tiles = sorted({int(n) for n in again})
+    strange = [n for n in tiles if not 0 <= n < len(grid)]
+    if strange:
+        fix = f"The run has tiles 0 to {len(grid) - 1}"
+        raise SpecError([Problem("again", f"there is no tile {', '.join(map(str, strange))}", fix)])
+    missing[tiles] = False
+    left = int(missing.sum())
+    if left:
+        names = ", ".join(str(n) for n in islice(np.flatnonzero(missing), SHOWN)) + (
+            ", …" if left > SHOWN else ""
+        )
+        msg = f"{left} of {len(grid)} tiles of {path} are missing, they failed or were never reached: {names}"
+        raise OutputError(msg, f"Segment them: seamlabel merge {path} --again missing")
+    return tiles

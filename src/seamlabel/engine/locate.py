@@ -1,7 +1,8 @@
 """Which labels edits mean: from places in the image to the staged labels that lie there.
 
-A point means the label that the tile shows there whose core owns the voxel; where that tile shows
-background, the label of the nearest tile that shows one. Reads staged tiles, changes nothing.
+A point means the object that is painted there without any edits, as the nearest tile shows it. Where
+none is, it means the label of the tile whose core owns the voxel; where that tile shows background, the
+label of the nearest tile that shows one. Reads staged tiles, changes nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from seamlabel.engine.compose import Composer
     from seamlabel.engine.edits import Edit
     from seamlabel.engine.seams import SeamFinder
     from seamlabel.geometry import Tile
@@ -52,15 +54,34 @@ class Located:
     tiles: NDArray[np.int64]
 
 
-def locate(edits: Iterable[Edit], plan: Plan, finder: SeamFinder, store: LabelStore) -> Located:
+def locate(
+    edits: Iterable[Edit],
+    plan: Plan,
+    finder: SeamFinder,
+    store: LabelStore,
+    painted: Composer | None = None,
+) -> Located:
     """Find the labels that edits mean.
+
+    Parameters
+    ----------
+    edits : iterable of Edit
+        By places.
+    plan : Plan
+        Of the run.
+    finder : SeamFinder
+        Knows which tiles see a place.
+    store : LabelStore
+        Staged tiles.
+    painted : Composer, optional
+        Paints the labels without any edit; needed only where tiles differ.
 
     Raises
     ------
     SpecError
         Listing every edit that cannot be carried out, and why.
     """
-    search = _Search(plan, finder, store)
+    search = _Search(plan, finder, store, painted)
     problems: list[Problem] = []
     keys: dict[str, list[list[int]]] = {"join": [], "cut": [], "remove": []}
     cuts = []
@@ -106,7 +127,8 @@ def _spread(together: NDArray[np.int64], apart: NDArray[np.int64]) -> tuple[NDAr
 class _Search:
     """Looks labels up; keeps the tiles that were looked at last."""
 
-    def __init__(self, plan: Plan, finder: SeamFinder, store: LabelStore) -> None:
+    def __init__(self, plan: Plan, finder: SeamFinder, store: LabelStore, painted: Composer | None) -> None:
+        self._painted = painted
         self._plan, self._finder, self._grid = plan, finder, plan.grid
         self._read = lru_cache(maxsize=32)(store.read)
 
@@ -156,12 +178,19 @@ class _Search:
 
     def _key(self, point: tuple[int, ...]) -> int | None:
         own = self._owner(point)
+        shown = []
         for tile in (own, *self._around(own, point)):
             label = self._label(tile, point)
             staged = self._read(tile.number)
             if label and staged and (tile == own or staged.flags[label - 1] & NODE):
-                return (tile.number << LABEL_BITS) + label
-        return None
+                shown.append((tile.number, label, staged))
+        if self._painted and shown:
+            seen = self._painted.labels(_voxel(point))
+            number = 0 if seen is None else int(seen.ravel()[0])
+            table = self._painted.solution.table
+            same = [entry for entry in shown if number and table(entry[0], entry[2])[entry[1]] == number]
+            shown = same or shown
+        return (shown[0][0] << LABEL_BITS) + shown[0][1] if shown else None
 
     def _around(self, own: Tile, point: tuple[int, ...]) -> Iterator[Tile]:
         """Yield the neighbours that see a point, the nearest first."""

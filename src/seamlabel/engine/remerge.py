@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import closing
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from seamlabel.engine.again import segment_again
+from seamlabel.engine.again import segment_again, tiles_again
+from seamlabel.engine.compose import Composer
 from seamlabel.engine.edits import EDITS, Edit, from_json, to_json
 from seamlabel.engine.executors import SerialExecutor, TaskQueue, make_executor
 from seamlabel.engine.locate import locate
@@ -32,7 +33,7 @@ from seamlabel.events import Event, RunFinished, RunStarted
 from seamlabel.io.generations import settle
 from seamlabel.io.journal import RunDirectory
 from seamlabel.io.ngff.labels import open_sink
-from seamlabel.io.staging import open_staging, staged_tiles, staging_folder
+from seamlabel.io.staging import open_staging, staging_folder
 from seamlabel.kernels.solve import MergeInput, solve
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
 
 BATCH = 64
 """Staged tiles whose objects one task counts."""
-SHOWN = 20
-"""Missing tiles that are named."""
 
 
 def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
@@ -122,7 +121,7 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
         pool = make_executor(plan.executor, plan.workers)
         queue = TaskQueue(pool, 1 if isinstance(pool, SerialExecutor) else 2 * plan.workers)
         records = _records(path, plan)
-        tiles = _tiles(path, records, plan, again)
+        tiles = tiles_again(path, records, plan, again)
         yield RunStarted(0, len(tiles), str(path))
         if tiles:
             job = _job(stored, image, segmenter)
@@ -159,7 +158,8 @@ class _Merging(Stages):
     def events(
         self, counted: ObjectFilter, records: RunRecords, rule: SeamRule, edits: list[Edit]
     ) -> Iterator[Event]:
-        located = locate(edits, self.plan, SeamFinder.of(self.plan), self.store)
+        painted = self._painted(counted, records, rule) if edits else None
+        located = locate(edits, self.plan, SeamFinder.of(self.plan), self.store, painted)
         n_tiles = len(self.plan.grid)
         batches = 0 if counted == self.plan.keep else -(-n_tiles // BATCH)
         yield from self.stage("merge", batches + 1, self._merge(batches, records, rule, located))
@@ -185,30 +185,42 @@ class _Merging(Stages):
     def _merge(
         self, batches: int, records: RunRecords, rule: SeamRule, located: Located
     ) -> Iterator[Event | None]:
-        plan = self.plan
-        interior = np.zeros(len(plan.grid), np.int64)
-        tiles = records.all_tiles()
-        interior[tiles["tile"]] = tiles["interior"]
-        del tiles
+        interior = self._interior(records)
         if batches:
             yield from self._count(batches, interior)
         np.subtract.at(interior, located.tiles, 1)
-        self.found = solve(
-            MergeInput(
-                grid=plan.grid,
-                nodes=Both(records.nodes, located.nodes),
-                rows=records.rows,
-                unclean=records.all_unclean(),
-                interior=interior,
-                rule=rule,
-                whole=plan.spec.merge.overlapping,
-                z_link=plan.spec.merge.z_link,
-                keep=plan.keep,
-                edits=located.edits,
-                holes=records.holes if SeamFinder.of(plan).fill else None,
-            )
-        )
+        given = self._given(records, rule, interior)
+        nodes = Both(records.nodes, located.nodes)
+        self.found = solve(replace(given, nodes=nodes, keep=self.plan.keep, edits=located.edits))
         self.done += 1
+
+    def _painted(self, counted: ObjectFilter, records: RunRecords, rule: SeamRule) -> Composer | None:
+        """Return what paints the labels without any edit; None where all tiles show the same."""
+        if not records.all_unclean().size:
+            return None
+        given = replace(self._given(records, rule, self._interior(records)), keep=counted)
+        return Composer(self.plan.grid, self.store, solve(given)[0])
+
+    def _interior(self, records: RunRecords) -> NDArray[np.int64]:
+        """Return how many objects each tile had alone in the run."""
+        interior = np.zeros(len(self.plan.grid), np.int64)
+        tiles = records.all_tiles()
+        interior[tiles["tile"]] = tiles["interior"]
+        return interior
+
+    def _given(self, records: RunRecords, rule: SeamRule, interior: NDArray[np.int64]) -> MergeInput:
+        """Return what is merged, without edits and with all objects kept."""
+        return MergeInput(
+            grid=self.plan.grid,
+            nodes=records.nodes,
+            rows=records.rows,
+            unclean=records.all_unclean(),
+            interior=interior,
+            rule=rule,
+            whole=self.plan.spec.merge.overlapping,
+            z_link=self.plan.spec.merge.z_link,
+            holes=records.holes if SeamFinder.of(self.plan).fill else None,
+        )
 
     def _count(self, batches: int, interior: NDArray[np.int64]) -> Iterator[None]:
         """Count what tiles have alone and what is kept, from their staged tables."""
@@ -250,31 +262,6 @@ def _records(path: Path, plan: Plan) -> RunRecords:
     records.close()
     records.check()
     return records
-
-
-def _tiles(path: Path, records: RunRecords, plan: Plan, again: Sequence[int] | str) -> list[int]:
-    """Return the tiles to segment again, if no other is missing."""
-    grid = plan.grid
-    missing = np.ones(len(grid), bool)
-    here = records.all_tiles()
-    whole = (here["n_core"] == 0) | staged_tiles(path, len(grid))[here["tile"]]
-    missing[here["tile"][whole]] = False
-    if again == "missing":
-        return [int(n) for n in np.flatnonzero(missing)]
-    tiles = sorted({int(n) for n in again})
-    strange = [n for n in tiles if not 0 <= n < len(grid)]
-    if strange:
-        fix = f"The run has tiles 0 to {len(grid) - 1}"
-        raise SpecError([Problem("again", f"there is no tile {', '.join(map(str, strange))}", fix)])
-    missing[tiles] = False
-    left = int(missing.sum())
-    if left:
-        names = ", ".join(str(n) for n in islice(np.flatnonzero(missing), SHOWN)) + (
-            ", …" if left > SHOWN else ""
-        )
-        msg = f"{left} of {len(grid)} tiles of {path} are missing, they failed or were never reached: {names}"
-        raise OutputError(msg, f"Segment them: seamlabel merge {path} --again missing")
-    return tiles
 
 
 def _job(stored: StoredRun, image: Any, segmenter: Segmenter | None) -> TileJob:

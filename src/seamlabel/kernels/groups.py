@@ -47,5 +47,6 @@ def _overlaps(given: MergeInput, objects: Objects) -> NDArray[np.int64]:
     for chunk in given.rows.chunks():
         found = chunk[chunk["mutual"] == LINK]
         both = objects.component[np.searchsorted(objects.keys, np.stack([found["a"], found["b"]], axis=1))]
-        parts.append(np.column_stack([both, found["common"].astype(np.int64)]))
+        there = ~objects.gone[both].any(axis=1)  # what is not painted links nothing
+        parts.append(np.column_stack([both, found["common"].astype(np.int64)])[there])
     return np.concatenate(parts)

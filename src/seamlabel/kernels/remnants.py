@@ -13,6 +13,7 @@ import numpy as np
 
 from seamlabel.kernels.components import Parts
 from seamlabel.kernels.seams import LINK
+from seamlabel.kernels.solution import PART_OF, WHOLE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,6 +57,37 @@ def absorb(given: MergeInput, objects: Objects) -> NDArray[np.int64]:
     return np.unique(x[half[objects.gone[x[half]]]])
 
 
+def hidden(given: MergeInput, objects: Objects, roles: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return labels of objects of which nothing may be left where whole versions of others come first.
+
+    Every object that counts must have a voxel, so these must be painted first themselves.
+
+    Parameters
+    ----------
+    given : MergeInput
+        Labels, and what they have in common.
+    objects : Objects
+        The objects.
+    roles : ndarray of uint8, shape (n_nodes,)
+        Which labels are painted first, and which last (`PART_OF`).
+    """
+    covered = np.zeros(roles.size, np.int64)
+    first = (roles == WHOLE) & ~objects.gone[objects.component]
+    last = roles == PART_OF
+    for chunk in given.rows.chunks():
+        rows = chunk[chunk["mutual"] != LINK]
+        pair = np.searchsorted(objects.keys, np.stack([rows["a"], rows["b"]], axis=1))
+        for one, other in (pair.T, pair.T[::-1]):
+            found = last[one] & first[other]
+            np.add.at(covered, one[found], rows["common"][found])
+    shows = np.zeros(objects.size, bool)
+    for chunk in given.nodes.chunks():
+        node = np.searchsorted(objects.keys, chunk["key"])
+        shows[objects.component[node[chunk["core_area"] > covered[node]]]] = True
+    nothing: NDArray[np.bool_] = last & ~shows[objects.component]
+    return nothing
+
+
 def _overlaps(given: MergeInput, objects: Objects, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return (label, label of another object, voxels in common) for labels of the chosen objects."""
     parts = [np.zeros((0, 3), np.int64)]
@@ -68,6 +100,14 @@ def _overlaps(given: MergeInput, objects: Objects, chosen: NDArray[np.bool_]) ->
             found = differ & chosen[of[:, one]]
             parts.append(np.column_stack([pair[found][:, [one, other]], rows["common"][found]]))
     return np.concatenate(parts).astype(np.int64)
+
+
+def _summed(overlaps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the columns of overlaps with one entry per pair of labels, which may share several pieces."""
+    overlaps = overlaps[np.lexsort((overlaps[:, 1], overlaps[:, 0]))]
+    begin = np.flatnonzero((np.diff(overlaps[:, :2], axis=0, prepend=-1) != 0).any(axis=1))
+    one, other = overlaps[begin, 0], overlaps[begin, 1]
+    return np.stack([one, other, np.add.reduceat(overlaps[:, 2], begin) if begin.size else one])
 
 
 def _covers(
@@ -86,7 +126,7 @@ def _covers(
     ndarray of int64
         Voxels that are covered by the version that is painted, or by any if the first is a stray.
     """
-    one, other, common = overlaps.T
+    one, other, common = _summed(overlaps)
     x, y = objects.component[one].astype(np.int64), objects.component[other].astype(np.int64)
     inside = np.where(objects.inside[other] & ~whole[x], common, 0)
     stray = ~whole[x] & ~objects.inside[one] & (~objects.alone[y] | whole[y])

@@ -14,7 +14,7 @@ import numpy as np
 from seamlabel.kernels.components import Edges, build_again, conflicts, connected
 from seamlabel.kernels.fill import fill
 from seamlabel.kernels.groups import grouped
-from seamlabel.kernels.remnants import absorb
+from seamlabel.kernels.remnants import absorb, hidden
 from seamlabel.kernels.report import MergeReport, Reporter
 from seamlabel.kernels.solution import FOLLOWS, PART_OF, WHOLE, Solution, final_ids
 from seamlabel.kernels.views import Objects
@@ -258,6 +258,7 @@ def _roles(given: MergeInput, objects: Objects) -> tuple[NDArray[np.uint8], NDAr
     mine = owned & (node == np.arange(size))
     roles[mine] = WHOLE
     roles[~owned & ~objects.complete] = PART_OF
+    roles[hidden(given, objects, roles)] = 0
     other = np.flatnonzero(owned & ~mine)
     tile, owner = objects.tile(other), objects.tile(node[other])
     pair = np.minimum(tile, owner) * len(given.grid) + np.maximum(tile, owner)
