@@ -362,3 +362,18 @@ def test_tiles_quicker_than_a_handover_are_segmented_in_the_coordinators_thread(
     seamlabel.segment(array, function, tile_shape=64, overlap=2, workers=2, progress=False)
     assert (set(threads[50:]) == {threading.get_ident()}) == alone
     assert threading.get_ident() not in threads[:8]
+
+
+@pytest.mark.parametrize("slow", [0.01, 0.06])
+def test_tiles_that_become_slow_go_back_to_the_workers(slow):
+    threads = []
+
+    def function(tile):
+        threads.append(threading.get_ident())
+        time.sleep(slow if len(threads) > 40 else 0)
+        return np.zeros(tile.shape, int)
+
+    array = np.zeros((640, 640), np.uint8)
+    seamlabel.segment(array, function, tile_shape=64, overlap=2, workers=2, progress=False)
+    assert threading.get_ident() in threads[20:40]
+    assert threading.get_ident() not in threads[70:]

@@ -6,6 +6,8 @@ Workers get a tile's number and hand back a small record; pixels never pass thro
 from __future__ import annotations
 
 import traceback
+from collections import deque
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.engine.gather import Gathered
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
     from seamlabel.kernels.report import MergeReport
     from seamlabel.protocols import LabelSink, SeamRule
 
-QUICK_SECONDS, TRIED = 0.004, 16
-"""Tiles that take less, by the first so many, are segmented in the coordinator's own thread."""
+QUICK_SECONDS = 0.004
+"""Tiles that usually take less are segmented in the coordinator's own thread."""
+TRIED, TRIED_AGAIN = 16, 512
+"""Tiles that say what is usual, and how often it is tried whether such a thread is quicker."""
 SLOW_SECONDS = 0.05
-"""A tile that takes longer sends the rest back to the workers, so that the run stays responsive."""
+"""A tile that takes longer sends the next ones back to the workers, so that the run stays responsive."""
 HOPELESS = 3
 """A run whose first so many tiles all fail is given up: the rest would fail too."""
 
@@ -75,7 +79,7 @@ class Segmenting(Stages):
             holes=records.holes if job.seams.fill else None,
             unclean=records.unclean,
         )
-        self.spent = 0.0
+        self.took: deque[float] = deque(maxlen=TRIED)
         self.failed: dict[int, str] = {}
         self.attempts: dict[int, int] = {}
         self.cause: BaseException | None = None
@@ -151,12 +155,16 @@ class Segmenting(Stages):
             yield SeamsMerged(self.done, self.total, number, joined)
 
     def _choose_thread(self, seconds: float) -> None:
-        """Segment in this thread while tiles take no longer than handing them over."""
-        self.spent += seconds
-        if seconds > SLOW_SECONDS:
-            self.queue.run_here(False)
-        elif self.done == TRIED and self.spent < TRIED * QUICK_SECONDS:
-            self.queue.run_here(True)
+        """Segment in this thread while tiles take no longer than handing them over.
+
+        Tiles that share the interpreter with others take longer than alone, so that it has to be tried.
+        """
+        self.took.append(seconds)
+        if self.queue.here:
+            tell = self.done % TRIED == 0 and median(self.took) > QUICK_SECONDS
+            self.queue.run_here(not (tell or seconds > SLOW_SECONDS))
+        elif self.done % TRIED_AGAIN == TRIED:
+            self.queue.run_here(median(self.took) <= 4 * QUICK_SECONDS)
 
     def _tile_failed(self, number: int, error: BaseException) -> Event | None:
         """Try again, or record the failure."""
