@@ -8,6 +8,7 @@
     ├── OutputError      (OSError)     the labels cannot be written where they were asked for
     ├── BackendError     (ValueError)  a backend is unknown, not installed, or cannot be made
     ├── TileError        (ValueError)  one tile failed; `.tile` is its number
+    ├── WorkerError      (OSError)     a process ended, or took too long, while it worked on a tile
     └── IncompleteError                a run ended with failed tiles; `.failed` maps tile to reason
 
 None derives from RuntimeError: napari's generator workers swallow those.
@@ -84,6 +85,24 @@ class TileError(SeamlabelError, ValueError):
         super().__init__(f"tile {tile}: {message}", hint)
         self.tile = tile
         self.reason = message
+
+
+class WorkerError(SeamlabelError, OSError):
+    """A process that ended, or took longer than allowed, while it worked on a tile.
+
+    Parameters
+    ----------
+    message : str
+        What happened, such as "the process that segmented it was killed (signal 9)".
+    hint : str
+        How to mend it.
+    memory : bool
+        Whether the process may have been killed because memory ran out.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, memory: bool = False) -> None:
+        SeamlabelError.__init__(self, message, hint)
+        self.memory = memory
 
 
 class IncompleteError(SeamlabelError):
