@@ -334,9 +334,14 @@ def test_failed_tiles_are_segmented_again_once_the_cause_is_mended(image, tmp_pa
     command = ["segment", image, "--function", f"{file}:fn", "--tile", "128", "--overlap", "8", "--quiet"]
     assert main(command) == 3
     hint = capsys.readouterr().err.splitlines()[-1]
-    again = hint.partition("seamlabel merge ")[2].split()
+    again = hint.partition("seamlabel ")[2].split()
+    assert again[0] == "resume"
     file.write_text(good)
-    assert main(["merge", *again, "--quiet"]) == 0
+    assert main([*again, "--quiet"]) == 1
+    told = capsys.readouterr().err
+    assert "the code of the method was edited" in told
+    assert "--accept-changes" in told
+    assert main([*again, "--accept-changes", "--quiet"]) == 0
     assert same_partition(
         np.asarray(open_labels(f"{image}/labels/labels")[0]), ndimage.label(pixels > 2000)[0]
     )

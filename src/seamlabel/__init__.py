@@ -8,6 +8,7 @@ from typing import Any
 _PLACES = {
     "segment": "api",
     "remerge": "remerging",
+    "resume": "resuming",
     "merge_labels": "engine.merge",
     "resolve": "plan",
     "Plan": "plan",

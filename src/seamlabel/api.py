@@ -6,19 +6,18 @@ import os
 from dataclasses import asdict, is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from seamlabel.axes import parse_axes
+from seamlabel.engine.claim import continued
 from seamlabel.engine.rules import merge_fields
-from seamlabel.engine.run import run
 from seamlabel.engine.skipping import skip_fields
 from seamlabel.errors import Problem, SpecError
 from seamlabel.functions import target_of
-from seamlabel.io.final import final_labels
 from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import image_info
 from seamlabel.plan import resolve
-from seamlabel.results import Result, follow, table_field
+from seamlabel.results import Result, carry_out, table_field
 from seamlabel.spec import RunSpec
 from seamlabel.testing.cells import Tissue
 
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seamlabel.axes import ImageInfo
-    from seamlabel.engine.table import Table
     from seamlabel.events import Event
-    from seamlabel.plan import Plan
     from seamlabel.protocols import SeamRule, Segmenter
     from seamlabel.spec import MergeSpec
 
@@ -58,9 +55,12 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
     skip_empty: Any = None,
     skip_level: int | None = None,
     executor: str = "auto",
+    scheduler: Any = None,
     workers: int | None = None,
     retries: int = 1,
+    timeout: float | None = None,
     keep: bool = False,
+    unfinished: Literal["resume", "restart", "refuse"] = "resume",
     progress: bool = True,
     on_event: Callable[[Event], None] | None = None,
 ) -> Result:
@@ -115,14 +115,23 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
     skip_level : int, optional
         For `skip_empty` by value: judge by this coarser level, without reading tiles that hold
         nothing there. Objects smaller than its voxels may be missed.
-    executor : {"auto", "serial", "threads"}
-        Where tiles are segmented.
+    executor : {"auto", "serial", "threads", "processes", "dask"}
+        Where tiles are segmented. "auto" is threads; processes are for methods that hold the interpreter
+        or may crash; dask is for several machines.
+    scheduler : str, distributed.Client or cluster, optional
+        For "dask": where the workers are; by default processes of our own.
     workers : int, optional
         Tiles at once; by default as many as cores and memory allow.
     retries : int
         How often a failing tile is tried again.
+    timeout : float, optional
+        Seconds that a tile may take; one that takes longer fails.
     keep : bool
         Keep the run directory (`Result.run_dir`), so that `remerge` can merge its tiles again.
+    unfinished : {"resume", "restart", "refuse"}
+        What to do if a run of this name was cancelled, or was cut short, or some of its tiles failed: go
+        on with it, if it was of the same request, image and method (else `OutputError` says what
+        differs); remove it and start over; or raise `OutputError`.
     progress : bool
         Show a progress bar (on a terminal) or a line a minute (in a log), on stderr.
     on_event : callable, optional
@@ -144,15 +153,21 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
     IncompleteError
         If some tiles failed; nothing was written to the output.
     """
-    given = dict(locals())  # those that a RunSpec has go there under their own names
-    given["table"] = table_field(table)
+    return _carried_out(dict(locals()))
+
+
+def _carried_out(given: dict[str, Any]) -> Result:
+    """Run what was asked for; `given` are the arguments of `segment`."""
+    image, output, table = (given[name] for name in ("image", "output", "table"))
+    given["table"] = table_field(table)  # those that a RunSpec has go there under their own names
     path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
     target = None if output is None else os.fspath(output)
-    info = image_info(image if path is None else path, axes=axes, output=target)
+    info = image_info(image if path is None else path, axes=given["axes"], output=target)
     wishes, handed = _wishes(given, info)
     plan = resolve(RunSpec(**{**wishes, "image": path, "output": target}), info)
-    handed |= {"image": None if path else image, "measure": bool(table), "keep": keep}
-    return carry_out(plan, **handed, progress=progress, on_event=on_event)
+    plan = continued(plan) if given["unfinished"] == "resume" else plan
+    handed |= {name: given[name] for name in ("keep", "unfinished", "progress", "on_event")}
+    return carry_out(plan, image=None if path else image, measure=bool(table), retry=True, **handed)
 
 
 def _wishes(given: dict[str, Any], info: ImageInfo) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -165,28 +180,12 @@ def _wishes(given: dict[str, Any], info: ImageInfo) -> tuple[dict[str, Any], dic
     wishes["merge"], rule = merge_fields(given["merge"], given["z_link"])
     wishes["skip_empty"], mask = skip_fields(given["skip_empty"])
     segmenter = _bound(backend, params) if callable(backend) else None
-    return wishes, {"segmenter": segmenter, "rule": rule, "mask": mask}
-
-
-def carry_out(
-    plan: Plan,
-    *,
-    measure: bool = False,
-    progress: bool = True,
-    on_event: Callable[[Event], None] | None = None,
-    **handed: Any,
-) -> Result:
-    """Run a plan to its end and return the result; see `segment` for parameters and errors.
-
-    What else is `handed` goes to `run`: image, segmenter, rule, mask, keep.
-    """
-    tables: list[Table] = []
-    take = tables.append if measure else None
-    events = run(plan, **handed, on_table=take)
-    last = follow(events, progress, on_event)
-    labels, table = final_labels(last.path), tables[0] if tables else None
-    where = last.run_dir if handed.get("keep") else None
-    return Result(labels, last.n_objects, last.path, {}, plan, last.seconds, table, last.report, where)
+    scheduler = given["scheduler"]
+    if not isinstance(scheduler, str):
+        wishes["scheduler"] = None
+    else:
+        scheduler = None
+    return wishes, {"segmenter": segmenter, "rule": rule, "mask": mask, "scheduler": scheduler}
 
 
 def _backend_fields(backend: str | Segmenter, params: Any) -> dict[str, Any]:

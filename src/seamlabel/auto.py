@@ -10,6 +10,10 @@ TARGET_VOXELS = {1: 1 << 20, 2: 1 << 20, 3: 1 << 22}
 """Core voxels of a tile: work enough to hide overheads, little enough to cancel soon."""
 DEFAULT_OVERLAP = {1: 64, 2: 64, 3: 24}
 """Where a backend says nothing about its reach or the size of its objects."""
+ENGINE_BYTES = 250_000_000
+"""Interpreter, libraries, staging cache and the paint pass, whatever the tiles."""
+PROCESS_BYTES = 150_000_000
+"""Interpreter and libraries of a worker process."""
 LEAST_TILE = 16
 MOST_OVERREAD = 2.0
 """Voxels read per voxel owned, above which larger tiles are worth their memory."""

@@ -15,21 +15,12 @@ from seamlabel import registry
 from seamlabel.auto import LEAST_OVERLAP, auto_overlap, auto_tile_shape
 from seamlabel.errors import BackendError, Problem
 from seamlabel.geometry import TileGrid
-from seamlabel.sizes import size_in_voxels
+from seamlabel.sizes import human, size_in_voxels
 
 if TYPE_CHECKING:
     from seamlabel.axes import ImageInfo
     from seamlabel.registry import Backend
     from seamlabel.spec import RunSpec
-
-
-def human(count: float) -> str:
-    """Return a number of bytes for people, such as ``"5.6 MB"``."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError
 
 
 def bytes_per_voxel(backend: Backend, info: ImageInfo, channels: tuple[int, ...]) -> int:
@@ -128,6 +119,15 @@ def _voxels(field: str, spec: RunSpec, info: ImageInfo, problems: list[Problem])
         fix = f"Give voxels, or a size such as '50 {unit}' for an image that has units"
         problems.append(Problem(field, str(error), fix))
         return None
+
+
+def check_executor(spec: RunSpec, problems: list[Problem]) -> None:
+    """Note what an executor cannot do."""
+    if spec.timeout is not None and spec.executor == "serial":
+        fix = "Use threads or processes, or leave the time out"
+        problems.append(Problem("timeout", "a tile in the only thread cannot be given up", fix))
+    if spec.scheduler is not None and spec.executor != "dask":
+        problems.append(Problem("scheduler", "only dask has one", "Choose the executor 'dask'"))
 
 
 def check_output(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> None:

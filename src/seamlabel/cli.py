@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SeamlabelError as error:
         if args.debug:
             raise
-        return _explain(error, "--image" if args.command is merge_command.merge else "IMAGE")
+        return _explain(error, "--image" if hasattr(args, "run_dir") else "IMAGE")
     except KeyboardInterrupt:
         print("seamlabel: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_info(subs)
     _add_backends(subs)
     _add_segment(subs)
+    _add_resume(subs)
     _add_merge(subs)
     _add_view(subs)
     _add_demo(subs)
@@ -163,14 +164,37 @@ def _add_segment(subs: _Subs) -> None:  # type: ignore[valid-type]
     out.add_argument("--table", metavar="PATH", help="a table of all objects too: .csv or .parquet")
     out.add_argument("--overwrite", action="store_true", default=None, help="replace labels of that name")
     how = add.add_argument_group("how")
-    how.add_argument("--executor", metavar="KIND", help="auto, serial or threads")
-    how.add_argument("--workers", type=int, metavar="N", help="tiles at once")
+    _add_workers(how)
+    how.add_argument(
+        "--restart", action="store_true", help="start over where a run of that name is unfinished"
+    )
     how.add_argument("--plan", action="store_true", help="only show what would be done")
     how.add_argument("--keep", action="store_true", help="keep the tiles, for 'seamlabel merge'")
     how.add_argument("--save-spec", metavar="RUN.json", help="save the run file, for --spec")
     how.add_argument("--json", action="store_true", help="events as JSON lines")
     how.add_argument("--quiet", action="store_true", help="no progress")
     add.set_defaults(command=commands.segment)
+
+
+def _add_workers(how: argparse._ArgumentGroup) -> None:
+    how.add_argument("--executor", metavar="KIND", help="auto, serial, threads, processes or dask")
+    how.add_argument("--scheduler", metavar="ADDRESS", help="for dask: tcp://host:8786")
+    how.add_argument("--workers", type=int, metavar="N", help="tiles at once")
+    how.add_argument("--timeout", type=float, metavar="S", help="seconds that a tile may take")
+
+
+def _add_resume(subs: _Subs) -> None:  # type: ignore[valid-type]
+    add = subs.add_parser("resume", help="go on with a run that did not reach its end")  # type: ignore[attr-defined]
+    add.add_argument("run_dir", metavar="RUN_DIR", help="'seamlabel info IMAGE' tells")
+    add.add_argument("--retry-failed", action="store_true", help="segment tiles that failed, too")
+    add.add_argument("--image", metavar="PATH", help="where the image is, if it is elsewhere now")
+    add.add_argument("--accept-changes", action="store_true", help="though the method's code changed since")
+    add.add_argument("--overwrite", action="store_true", help="replace labels of that name")
+    how = add.add_argument_group("how", "as in the run where not given")
+    _add_workers(how)
+    how.add_argument("--json", action="store_true", help="events as JSON lines")
+    how.add_argument("--quiet", action="store_true", help="no progress")
+    add.set_defaults(command=merge_command.resume)
 
 
 def _add_objects(add: argparse.ArgumentParser) -> None:

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from seamlabel import registry
 from seamlabel.errors import Problem, SeamlabelError, SpecError
-from seamlabel.events import RunStarted, to_json
-from seamlabel.merge_command import say_end
+from seamlabel.merge_command import say_end, say_event, say_interrupted
 from seamlabel.spec import RunSpec
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from seamlabel.axes import ImageInfo
-    from seamlabel.events import Event
     from seamlabel.plan import Plan
 
 
@@ -40,20 +38,19 @@ def info(args: Namespace) -> int:
     from seamlabel.io.sources import image_info
 
     found = image_info(args.image)
-    runs = [(str(path), tiles) for path, tiles in unfinished_runs(args.image)]
+    runs = unfinished_runs(args.image)
     if args.json:
         kept = [str(path) for path in kept_runs(args.image)]
-        print(json.dumps({**asdict(found), "unfinished_runs": runs, "kept_runs": kept}, indent=2))
+        told = [{**asdict(run), "path": str(run.path)} for run in runs]
+        print(json.dumps({**asdict(found), "unfinished_runs": told, "kept_runs": kept}, indent=2))
         return 0
     print(f"{found.path}: OME-Zarr {found.ngff_version}, {found.dtype}")
     print("\n".join(_describe(found)))
     print(f"labels     {', '.join(found.labels) or 'none'}")
     if not found.writable:
         print("writable   no: give --output for the labels")
-    for path, tiles in runs:
-        print(
-            f"unfinished {path}: {tiles} tile{'s' * (tiles != 1)} done; a new run starts afresh, or delete it"
-        )
+    for run in runs:
+        print(f"unfinished {run.path}: {run}; seamlabel resume {run.path}")
     for folder in kept_runs(args.image):
         print(f"kept       {folder}: seamlabel merge {folder}")
     return 0
@@ -105,10 +102,10 @@ def _limits(hint: Any, about: dict[str, Any]) -> str:
 
 def segment(args: Namespace) -> int:
     """Segment an image; with ``--plan`` only say what would be done."""
-    from seamlabel import api
-    from seamlabel.io.journal import finished_tiles
+    from seamlabel.engine.claim import continued
     from seamlabel.io.sources import image_info
     from seamlabel.plan import resolve
+    from seamlabel.results import carry_out
 
     spec = _spec(args)
     if spec.image is None:
@@ -122,21 +119,20 @@ def segment(args: Namespace) -> int:
         return 0
     if not args.quiet and not args.json:
         print(plan.summary(), file=sys.stderr)
-    where = ""
-
-    def listen(event: Event) -> None:
-        nonlocal where
-        if isinstance(event, RunStarted):
-            where = event.run_dir
-        if args.json:
-            print(json.dumps(to_json(event)), flush=True)
-
+    if not args.restart and (on := continued(plan)) is not plan:
+        plan = on
+        print(f"seamlabel: going on with the unfinished run in {plan.run_dir}", file=sys.stderr)
     try:
-        result = api.carry_out(plan, keep=args.keep, progress=not (args.quiet or args.json), on_event=listen)
+        result = carry_out(
+            plan,
+            keep=args.keep,
+            unfinished="restart" if args.restart else "resume",
+            retry=True,
+            progress=not (args.quiet or args.json),
+            on_event=say_event if args.json else None,
+        )
     except KeyboardInterrupt:
-        kept = len(finished_tiles(Path(where))) if where and Path(where).is_dir() else 0
-        tiles = f"{kept} finished tile{'s' * (kept != 1)} are in {where} until the next run. " if kept else ""
-        print(f"\n{tiles}The labels were not touched.", file=sys.stderr)
+        say_interrupted(plan.run_dir)
         raise
     if not args.json:
         say_end(result)
@@ -158,7 +154,7 @@ def _try_parts(plan: Plan) -> None:
 _SAME = (
     *("image", "level", "planes", "min_size", "max_size", "drop_border", "skip_empty", "skip_level"),
     *("fill_holes", "table"),
-    *("name", "output", "overwrite", "executor", "workers"),
+    *("name", "output", "overwrite", "executor", "scheduler", "workers", "timeout"),
 )
 """Options that are fields of the spec as they are."""
 

@@ -17,7 +17,7 @@ None derives from RuntimeError: napari's generator workers swallow those.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +53,18 @@ class SeamlabelError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    def __reduce__(self) -> Any:
+        """Be passed between processes with all that is known, whatever `__init__` takes."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[SeamlabelError], args: tuple[Any, ...], known: dict[str, Any]) -> SeamlabelError:
+    """Return an error as it was before it was pickled."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(known)
+    return error
 
 
 class SpecError(SeamlabelError, ValueError):
@@ -98,11 +110,14 @@ class WorkerError(SeamlabelError, OSError):
         How to mend it.
     memory : bool
         Whether the process may have been killed because memory ran out.
+    fatal : bool
+        Whether no other tile can be worked on either, so that the run must end.
     """
 
-    def __init__(self, message: str, hint: str = "", *, memory: bool = False) -> None:
+    def __init__(self, message: str, hint: str = "", *, memory: bool = False, fatal: bool = False) -> None:
         SeamlabelError.__init__(self, message, hint)
         self.memory = memory
+        self.fatal = fatal
 
 
 class IncompleteError(SeamlabelError):
@@ -114,5 +129,5 @@ class IncompleteError(SeamlabelError):
         number, reason = next(iter(self.failed.items()))
         super().__init__(
             f"{len(self.failed)} tile(s) failed, the labels were not written; tile {number}: {reason}",
-            f"Mend the cause, then segment them again: seamlabel merge {run_dir} --again missing",
+            f"Mend the cause, then segment them again: seamlabel resume {run_dir} --retry-failed",
         )

@@ -23,7 +23,10 @@ class _Progress:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(_Progress):
-    """The run begins; `total` tiles, staged under `run_dir`."""
+    """The run begins; `total` tiles, staged under `run_dir`.
+
+    Of a run that goes on, tiles that are done or failed before are told next, before the first stage.
+    """
 
     run_dir: str
 
@@ -64,6 +67,14 @@ class TileFailed(_Progress):
     tile: int
     reason: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersReduced(_Progress):
+    """Memory ran out: at most `workers` tiles are segmented at once from now on."""
+
+    workers: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,7 @@ Event = (
     | TileDone
     | TileSkipped
     | TileFailed
+    | WorkersReduced
     | SeamsMerged
     | Heartbeat
     | StageFinished

@@ -1,4 +1,4 @@
-"""The command `merge`, and what a command says once labels are written."""
+"""The commands `merge` and `resume`, and what a command says once labels are written."""
 
 from __future__ import annotations
 
@@ -28,10 +28,6 @@ def merge(args: Namespace) -> int:
     for kind in ("join", "cut"):
         given[kind] = [edit.points for edit in edits if edit.kind == kind]
 
-    def listen(event: Event) -> None:
-        if args.json:
-            print(json.dumps(to_json(event)), flush=True)
-
     try:
         result = remerge(
             args.run_dir,
@@ -43,7 +39,7 @@ def merge(args: Namespace) -> int:
             again=_tiles(args.again),
             image=args.image,
             progress=not (args.quiet or args.json),
-            on_event=listen,
+            on_event=say_event if args.json else None,
         )
     except KeyboardInterrupt:
         print(f"\nThe labels and {args.run_dir} are as they were.", file=sys.stderr)
@@ -51,6 +47,47 @@ def merge(args: Namespace) -> int:
     if not args.json:
         say_end(result)
     return 0
+
+
+def resume(args: Namespace) -> int:
+    """Go on with a run that did not reach its end."""
+    from seamlabel.resuming import resume as go_on
+
+    try:
+        result = go_on(
+            args.run_dir,
+            retry=args.retry_failed,
+            image=args.image,
+            executor=args.executor,
+            scheduler=args.scheduler,
+            workers=args.workers,
+            timeout=args.timeout,
+            overwrite=args.overwrite or None,
+            accept_changes=args.accept_changes,
+            progress=not (args.quiet or args.json),
+            on_event=say_event if args.json else None,
+        )
+    except KeyboardInterrupt:
+        say_interrupted(args.run_dir)
+        raise
+    if not args.json:
+        say_end(result)
+    return 0
+
+
+def say_event(event: Event) -> None:
+    """Print an event as a line of JSON."""
+    print(json.dumps(to_json(event)), flush=True)
+
+
+def say_interrupted(run_dir: str | None) -> None:
+    """Print what is left of an interrupted run, and how to go on."""
+    from seamlabel.io.journal import unfinished_run
+
+    left = unfinished_run(Path(run_dir)) if run_dir else None
+    print("\nThe labels were not touched.", file=sys.stderr)
+    if left is not None:
+        print(f"{left}. Go on: seamlabel resume {left.path}", file=sys.stderr)
 
 
 def _edits(args: Namespace) -> list[Edit]:

@@ -11,9 +11,10 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from seamlabel import memory
-from seamlabel.auto import auto_workers
+from seamlabel.auto import ENGINE_BYTES, PROCESS_BYTES, auto_workers
 from seamlabel.checks import (
     bytes_per_voxel,
+    check_executor,
     check_image,
     check_output,
     check_planes,
@@ -21,10 +22,10 @@ from seamlabel.checks import (
     check_skipping,
     find_backend,
     find_channels,
-    human,
     make_grid,
     too_large,
 )
+from seamlabel.describing import summary
 from seamlabel.errors import Problem, SpecError
 from seamlabel.order import at_once, cache_wanted, chunk_cells, most_cached, tile_order
 from seamlabel.staged import ObjectFilter
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from seamlabel.registry import Backend
     from seamlabel.spec import RunSpec
 
-ENGINE_BYTES = 250_000_000
-"""Interpreter, libraries, staging cache and the paint pass, whatever the tiles."""
 STAGED_BYTES_PER_VOXEL = 0.1
 """Compressed labels on disk, upper end of what was measured on tissue (0.03 to 0.12)."""
 
@@ -64,12 +63,12 @@ class Plan:
         Chosen channels; empty where the image has no channel axis.
     min_size, max_size : int
         Whole objects of fewer or more voxels are removed; 0 is no limit.
-    executor : {"serial", "threads"}
+    executor : {"serial", "threads", "processes", "dask"}
         Where tiles are segmented.
     workers : int
         Tiles at once.
     peak_bytes : int
-        Estimated peak memory.
+        Estimated peak memory, of all processes on this machine together.
     cache_bytes : int
         Of it, for decoded chunks of the image: enough to decode each once in the order of `order`,
         if memory allows.
@@ -79,6 +78,8 @@ class Plan:
         Where tiles are staged; None: a temporary folder.
     warnings : tuple of str
         What the user should know, one sentence each.
+    asked : RunSpec or None
+        What was asked for, where `spec` is more exact: of a run that goes on.
     """
 
     spec: RunSpec
@@ -90,13 +91,14 @@ class Plan:
     channels: tuple[int, ...]
     min_size: int
     max_size: int
-    executor: Literal["serial", "threads"]
+    executor: Literal["serial", "threads", "processes", "dask"]
     workers: int
     peak_bytes: int
     cache_bytes: int
     output: str | None
     run_dir: str | None
     warnings: tuple[str, ...] = ()
+    asked: RunSpec | None = None
 
     @property
     def joined(self) -> tuple[bool, ...]:
@@ -147,57 +149,7 @@ class Plan:
 
     def summary(self) -> str:
         """Return the plan as a few lines for people."""
-        names = "".join(axis.name for axis in self.axes)
-        sizes = " x ".join(map(str, self.grid.shape))
-        tiles = " x ".join(map(str, self.grid.counts))
-        lines = [
-            f"image    {self.spec.image or 'array'}, level {self.spec.level}: {names} {sizes}",
-            f"backend  {self.backend.name} {_describe(self.params)}{self._channels()}",
-            f"tiles    {tiles} = {len(self.grid):,}, shape {_by_axis(self, self.grid.tile_shape)}, "
-            f"overlap {_by_axis(self, self.grid.overlap)} (reads {self.overread:.2f} x the image)",
-            f"merge    {self._merge()}",
-            f"workers  {self.workers} ({self.executor}), {human(self.tile_bytes)} per tile, "
-            f"about {human(self.peak_bytes)} in all, {human(self.stage_bytes)} of disk for staging",
-            f"output   {self.output or 'a temporary store'}, labels/{self.spec.name}",
-        ]
-        lines += [f"table    {self.spec.table}"] if self.spec.table else []
-        return "\n".join(lines + [f"note     {warning}" for warning in self.warnings])
-
-    def _channels(self) -> str:
-        names = [self.info.channels[i] if self.info.channels else str(i) for i in self.channels]
-        return f", channel {', '.join(names)}" if names else ""
-
-    def _merge(self) -> str:
-        merge = self.spec.merge
-        text = merge.rule
-        if merge.has_threshold:
-            text += f" of at least {merge.iou:g}"
-        elif merge.rule == "touching" and merge.connectivity:
-            text += f", connectivity {merge.connectivity}"
-        if self.spec.planes:
-            linked = "" if merge.z_link is None else f", linked by iou of at least {merge.z_link:g}"
-            text += f"; plane by plane{linked}"
-        return text + self._removed() + self._skipped()
-
-    def _removed(self) -> str:
-        """Say which objects are removed."""
-        sizes = [f"under {self.min_size}"] if self.min_size > 1 else []
-        sizes += [f"over {self.max_size}"] if self.max_size else []
-        what = [f"{' or '.join(sizes)} voxels"] if sizes else []
-        what += ["at the border"] if self.spec.drop_border else []
-        filled = "; holes are filled" if self.spec.fill_holes else ""
-        return filled + (f"; objects {' or '.join(what)} are removed" if what else "")
-
-    def _skipped(self) -> str:
-        """Say which tiles are skipped."""
-        limit, level = self.spec.skip_empty, self.spec.skip_level
-        if limit is None:
-            return ""
-        if isinstance(limit, float) or limit == "otsu":
-            what = f"{limit:g}" if isinstance(limit, float) else limit
-            where = "" if level is None else f" on level {level}"
-            return f"; tiles with nothing above {what}{where} are skipped"
-        return f"; tiles outside {'the mask' if limit == 'mask' else limit} are skipped"
+        return summary(self)
 
 
 def _whole_objects(min_size: int, backend: Backend, params: Any) -> tuple[int, Any]:
@@ -208,16 +160,6 @@ def _whole_objects(min_size: int, backend: Backend, params: Any) -> tuple[int, A
     return min_size, params
 
 
-def _by_axis(plan: Plan, values: tuple[int, ...]) -> str:
-    return " ".join(f"{a.name}={v}" for a, v in zip(plan.axes, values, strict=True) if a.tiled)
-
-
-def _describe(params: Any) -> str:
-    """Return parameters for people: None is auto; what is empty or the engine's is left out."""
-    shown = {k: "auto" if v is None else v for k, v in vars(params).items() if v != {} and k != "min_size"}
-    return ", ".join(f"{k}={v}" for k, v in shown.items())
-
-
 def _checked(spec: RunSpec, info: ImageInfo) -> tuple[Backend, Any, tuple[int, ...], tuple[int, int]]:
     """Return backend, its parameters, channels, and least and most voxels of an object."""
     problems: list[Problem] = []
@@ -226,6 +168,7 @@ def _checked(spec: RunSpec, info: ImageInfo) -> tuple[Backend, Any, tuple[int, .
     check_planes(spec, info, problems)
     check_skipping(spec, info, found[1] if found else None, problems)
     sizes = check_sizes(spec, info, problems)
+    check_executor(spec, problems)
     check_output(spec, info, problems)
     channels = find_channels(spec, info, found[0] if found else None, problems)
     if problems or found is None:
@@ -269,9 +212,10 @@ def resolve(
     if problems or grid is None:
         raise SpecError(problems)
     tile_bytes = prod(grid.read_shape) * cost
-    workers = auto_workers(spec.workers, spec.executor, len(grid), tile_bytes, budget, cores)
+    each = tile_bytes + (PROCESS_BYTES if spec.executor in ("processes", "dask") else 0)
+    workers = auto_workers(spec.workers, spec.executor, len(grid), each, budget, cores)
     if workers < 1:
-        raise SpecError([too_large(tile_bytes, budget, grid)])
+        raise SpecError([too_large(each, budget, grid)])
     wanted = cache_wanted(info, spec.level, channels, grid, workers)
     spare = max(budget - workers * tile_bytes, budget // 32)  # little memory: a small cache, no failure
     cache_bytes = min(wanted, most_cached(workers * tile_bytes), budget // 4, spare)
@@ -287,9 +231,9 @@ def resolve(
         channels=channels,
         min_size=min_size,
         max_size=sizes[1],
-        executor="serial" if spec.executor == "serial" else "threads",
+        executor="threads" if spec.executor == "auto" else spec.executor,
         workers=workers,
-        peak_bytes=ENGINE_BYTES + workers * tile_bytes + cache_bytes,
+        peak_bytes=ENGINE_BYTES + workers * each + cache_bytes,
         cache_bytes=cache_bytes,
         output=target,
         run_dir=f"{os.path.realpath(os.path.expanduser(target))}.seamlabel/{spec.name}" if target else None,

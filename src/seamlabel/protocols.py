@@ -112,8 +112,8 @@ class ImageSource(Protocol):
 class LabelStore(Protocol):
     """Staging: the labels of tiles over their whole read boxes. `write` is all or nothing."""
 
-    def write(self, tile: int, staged: StagedTile) -> None:
-        """Store the labels of a tile."""
+    def write(self, tile: int, staged: StagedTile, durable: bool = False) -> tuple[int, int]:
+        """Store the labels of a tile; return size and CRC-32 of what was stored."""
         ...
 
     def read(self, tile: int) -> StagedTile | None:

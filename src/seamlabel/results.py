@@ -1,6 +1,6 @@
 """`Result`, and the loop that follows a run's events to its end.
 
-Knows events and what is left when they end; not what made them.
+Knows events and what is left when they end.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from seamlabel.engine.run import run
 from seamlabel.errors import IncompleteError, Problem, SpecError
 from seamlabel.events import RunFinished
+from seamlabel.io.final import final_labels
 from seamlabel.progress import ProgressBar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from seamlabel.engine.table import Table
     from seamlabel.events import Event
     from seamlabel.kernels.report import MergeReport
     from seamlabel.plan import Plan
@@ -120,3 +123,24 @@ def follow(
     if last.failed:
         raise IncompleteError(last.failed, last.run_dir)
     return last
+
+
+def carry_out(
+    plan: Plan,
+    *,
+    measure: bool = False,
+    progress: bool = True,
+    on_event: Callable[[Event], None] | None = None,
+    **handed: Any,
+) -> Result:
+    """Run a plan to its end and return the result; see `seamlabel.segment` for parameters and errors.
+
+    What else is `handed` goes to `run`: image, segmenter, rule, mask, keep, unfinished, …
+    """
+    tables: list[Table] = []
+    take = tables.append if measure else None
+    events = run(plan, **handed, on_table=take)
+    last = follow(events, progress, on_event)
+    labels, table = final_labels(last.path), tables[0] if tables else None
+    where = last.run_dir if handed.get("keep") else None
+    return Result(labels, last.n_objects, last.path, {}, plan, last.seconds, table, last.report, where)

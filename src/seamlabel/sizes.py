@@ -99,3 +99,12 @@ def size_in_voxels(
     for step, axis in zip(scale, units, strict=True):
         size /= Fraction(repr(float(step))) * _METRES[axis or ""]
     return size
+
+
+def human(count: float) -> str:
+    """Return a number of bytes for people, such as ``"5.6 MB"``."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError

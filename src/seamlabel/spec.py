@@ -22,7 +22,7 @@ Natural = Annotated[int, Field(ge=0)]
 _FIXES = {
     "tile_shape": "Give voxels per space axis, 1 or more: 1024, (32, 512, 512) or 'auto'",
     "overlap": "Give voxels per space axis, 0 or more: 32, (4, 32, 32), {'y': 32, 'x': 32} or 'auto'",
-    "executor": "Use 'auto', 'serial' or 'threads'",
+    "executor": "Use 'auto', 'serial', 'threads', 'processes' or 'dask'",
     "merge": "Use 'iou', 'touching', 'face' or 'file.py:function'",
     "rule": "Use 'iou', 'touching', 'face' or 'file.py:function'",
     "iou": "Use a number above 0, at most 1; 0.2 suits most",
@@ -34,6 +34,8 @@ _FIXES = {
     "z_link": "Use a number above 0, at most 1; 0.3 suits most",
     "workers": "Give 1 or more, or leave it out",
     "retries": "Give 0 or more",
+    "timeout": "Give seconds, above 0",
+    "scheduler": "Give an address, such as 'tcp://host:8786'",
     "table": "Give a path that ends in .csv or .parquet",
     "skip_empty": "Give a finite pixel value, 'otsu', or the path of a mask",
     "skip_level": "Give a level coarser than the one that is segmented",
@@ -203,12 +205,16 @@ class RunSpec(_Spec):
     skip_level : int or None
         For `skip_empty` by value: look at this coarser level first, and do not read tiles in which
         it exceeds nothing. Objects smaller than its voxels may be missed.
-    executor : {"auto", "serial", "threads"}
+    executor : {"auto", "serial", "threads", "processes", "dask"}
         Where tiles are segmented.
+    scheduler : str or None
+        For dask: address of a scheduler, such as ``"tcp://host:8786"``. None: workers of our own.
     workers : int or None
         Tiles at once; None: as many as cores and memory allow.
     retries : int
         How often a failing tile is tried again.
+    timeout : float or None
+        Seconds that a tile may take.
 
     Raises
     ------
@@ -236,9 +242,11 @@ class RunSpec(_Spec):
     sequential: bool = True
     skip_empty: Skip = None
     skip_level: Positive | None = None
-    executor: Literal["auto", "serial", "threads"] = "auto"
+    executor: Literal["auto", "serial", "threads", "processes", "dask"] = "auto"
+    scheduler: Annotated[str, Field(min_length=1)] | None = None
     workers: Positive | None = None
     retries: Natural = 1
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     def to_json(self) -> str:
         """Return the spec as JSON text, one field a line."""

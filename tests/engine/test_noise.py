@@ -36,7 +36,7 @@ class Merge:
             self.store.write(number, local.staged)
             arrival = front.arrive(number, labels, local)
             gathered.take(arrival)
-            gathered.joins(arrival)
+            gathered.joins()
         self.given = gathered.problem(self.keep)
         self.solution, self.report = solve(self.given)
 

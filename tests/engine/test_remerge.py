@@ -14,6 +14,7 @@ from scipy import ndimage
 
 import seamlabel
 from seamlabel.engine.edits import Edit, from_json, make_edits, read_edits, to_json, typed_edit
+from seamlabel.engine.records import TILE
 from seamlabel.engine.remerge import remerge
 from seamlabel.engine.run import run
 from seamlabel.errors import OutputError, SpecError, TileError
@@ -200,7 +201,7 @@ def test_planes_are_linked_again_and_cut(tmp_path, pixels):
 
 
 def test_what_is_no_kept_run_is_told_so(tmp_path, image):
-    with pytest.raises(OutputError, match="no run that can be merged again"):
+    with pytest.raises(OutputError, match="holds no run"):
         carried(remerge(tmp_path))
     last = kept(image)
     held = RunDirectory(Path(last.run_dir), None)
@@ -258,6 +259,9 @@ def test_a_tile_run_again_with_the_same_method_changes_no_byte(image):
     assert [e.stage for e in events if isinstance(e, StageStarted)] == ["segment", "merge", "paint"]
     assert same(levels(last.path), before)
     after = contents(Path(last.run_dir))
+    notes = [np.sort(np.frombuffer(found.pop("tiles.bin"), TILE), order="tile") for found in (staged, after)]
+    for field in ("tile", "n_core", "interior", "bytes", "digest"):
+        assert np.array_equal(notes[0][field], notes[1][field])
     assert {name: sorted(data) for name, data in after.items()} == {n: sorted(d) for n, d in staged.items()}
     assert not [path for path in Path(last.run_dir).rglob("*") if path.name.startswith(".")]
     assert len(list(Path(last.run_dir).glob("records*"))) == 1

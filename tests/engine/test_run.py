@@ -28,7 +28,7 @@ from seamlabel.events import (
     TileSkipped,
     to_json,
 )
-from seamlabel.io.journal import read_journal
+from seamlabel.io.journal import finished_tiles
 from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import image_info, open_labels
 from seamlabel.io.staging import open_staging
@@ -238,10 +238,11 @@ def test_a_failing_tile_is_named_and_nothing_is_written(image):
     assert events[-1].failed == {5: failed.reason}
     assert events[-1].path == ""
     assert image_info(image).labels == ()
-    done = {r["tile"] for r in read_journal(Path(events[-1].run_dir)) if "failed" not in r}
+    done = finished_tiles(Path(events[-1].run_dir))
     assert done == set(range(len(plan.grid))) - {5}
+    given = {"tile_shape": 128, "overlap": plan.grid.overlap, "unfinished": "restart"}
     with pytest.raises(IncompleteError, match="tile 5"):
-        seamlabel.segment(image, fails, tile_shape=128, overlap=plan.grid.overlap, progress=False)
+        seamlabel.segment(image, fails, **given, progress=False)
 
 
 def test_a_tile_that_fails_once_is_tried_again(image, pixels):
@@ -306,14 +307,14 @@ def test_closing_the_run_leaves_finished_tiles_and_no_labels(image):
         if isinstance(event, Heartbeat):
             break
     events.close()
-    done = [r["tile"] for r in read_journal(Path(started.run_dir))]
+    done = sorted(finished_tiles(Path(started.run_dir)))
     store = open_staging(started.run_dir)
     assert done
     assert all(store.read(n) is not None for n in done)
     assert image_info(image).labels == ()
     assert not (Path(started.run_dir) / "lock").exists()
     forever.set()
-    again = list(run(plan))  # a new run takes the place of the one left behind
+    again = list(run(plan, unfinished="restart"))  # takes the place of the one left behind
     assert again[-1].path
 
 

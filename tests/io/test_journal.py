@@ -84,7 +84,8 @@ def test_torn_lines_and_failed_tiles_are_not_finished(path):
     log.write_text(log.read_text() + '0badc0de {"tile": 9}\n12345678 {"til')
     assert [record["tile"] for record in read_journal(path)] == [3, 4]
     assert finished_tiles(path) == {3}
-    assert unfinished_runs(path.parent.with_suffix("")) == [(path, 1)]
+    (run,) = unfinished_runs(path.parent.with_suffix(""))
+    assert (run.path, run.done, run.failed) == (path, 1, {4: "why"})
 
 
 def test_a_directory_that_cannot_be_made_leaves_no_lock(tmp_path):

@@ -78,10 +78,11 @@ def segment_again(
         job.use(Overlay(below, StagingStore(place, grid.read_shape), replaced))
         state = Segmenting(job, sink, folder, queue, new, rule)
         state.total = int(replaced.sum())
+        state.gathered.recall(new.all_tiles())
         try:
             order = (n for n in job.plan.order() if replaced[n])
             yield from state.stage(
-                "segment", state.total, state.segment(_recalling(job, below, replaced, order))
+                "segment", state.total, state.segment(recalling(job, below, replaced, order))
             )
         finally:
             state.close()
@@ -97,7 +98,7 @@ def segment_again(
     return None
 
 
-def _recalling(
+def recalling(
     job: TileJob, store: LabelStore, replaced: NDArray[np.bool_], tiles: Iterator[int]
 ) -> Iterator[int]:
     """Yield tiles, each once the front knows those neighbours that stay as they are."""

@@ -6,12 +6,14 @@ Executors are `concurrent.futures.Executor`; nothing here knows what a task does
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Executor, Future, InvalidStateError, ProcessPoolExecutor, wait
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from seamlabel.errors import Problem, SpecError
+from seamlabel.errors import Problem, SpecError, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -43,11 +45,17 @@ class ThreadExecutor(Executor):
 
     def __init__(self, workers: int) -> None:
         self._tasks: SimpleQueue[tuple[Future[Any], Callable[..., Any], Any, Any] | None] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"seamlabel-{i}", daemon=True) for i in range(workers)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        self._begun: dict[Future[Any], tuple[float, threading.Thread]] = {}
+        self._gone: set[threading.Thread] = set()
+        for _ in range(workers):
+            self._start()
+
+    def _start(self) -> None:
+        name = f"seamlabel-{len(self._threads)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Queue a task."""
@@ -56,11 +64,32 @@ class ThreadExecutor(Executor):
         return future
 
     def _work(self) -> None:
-        while (task := self._tasks.get()) is not None:
+        thread = threading.current_thread()
+        while thread not in self._gone and (task := self._tasks.get()) is not None:
             future, fn, args, kwargs = task
             if future.set_running_or_notify_cancel():
+                self._begun[future] = time.monotonic(), thread
                 _carry_out(future, fn, args, kwargs)
+                self._begun.pop(future, None)
             del task, future, fn, args, kwargs  # hold no pixels while waiting
+
+    def overdue(self, seconds: float) -> list[Future[Any]]:
+        """Return the tasks that have been worked on for longer."""
+        now = time.monotonic()
+        return [future for future, (start, _) in list(self._begun.items()) if now - start > seconds]
+
+    def abandon(self, future: Future[Any], error: BaseException) -> None:
+        """Give a task up: it fails with this error, and another thread takes the place of its own.
+
+        A thread cannot be ended: it goes on unheard until its task returns.
+        """
+        begun = self._begun.pop(future, None)
+        if begun is not None:
+            self._gone.add(begun[1])
+            self._threads.remove(begun[1])
+            self._start()
+        with suppress(InvalidStateError):
+            future.set_exception(error)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the threads once they are idle; with `cancel_futures` drop what is queued."""
@@ -101,9 +130,11 @@ def _carry_out(future: Future[Any], fn: Callable[..., Any], args: Any, kwargs: A
     try:
         result = fn(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001 - a future hands on whatever a task raises
-        future.set_exception(error)
+        with suppress(InvalidStateError):  # it was given up
+            future.set_exception(error)
     else:
-        future.set_result(result)
+        with suppress(InvalidStateError):
+            future.set_result(result)
 
 
 class TaskQueue:
@@ -112,7 +143,7 @@ class TaskQueue:
     Parameters
     ----------
     pool : Executor
-        Where tasks run.
+        Where tasks run; one that has a number `in_flight` says itself how many it wants.
     limit : int
         Tasks handed over and not yet finished.
     """
@@ -120,11 +151,14 @@ class TaskQueue:
     def __init__(self, pool: Executor, limit: int) -> None:
         self._pool, self._limit = pool, limit
         self._threads = pool, limit
+        self._timeout: float | None = None
+        self._disown: Callable[[Any], bool] | None = None
+        self._most, self._next_look = 1 << 30, 0.0
         self._urgent: deque[tuple[Hashable, Callable[..., Any], tuple[Any, ...]]] = deque()
         self._under_way: dict[Future[Any], Any] = {}
         self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
 
-    def add(self, key: Hashable, fn: Callable[..., Any], *args: Any) -> None:
+    def add(self, key: Hashable, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Queue a task before all that `drain` was given."""
         self._urgent.append((key, fn, args))
 
@@ -137,21 +171,37 @@ class TaskQueue:
         """Run what comes in the caller's thread, or hand it to the executor again.
 
         Tasks of a millisecond or two spend longer on passing the interpreter's lock between threads.
-        An executor that is not of this module is always used.
+        An executor that is not of this module is always used, and so are threads that are timed.
         """
-        if isinstance(self._threads[0], ThreadExecutor):
+        if isinstance(self._threads[0], ThreadExecutor) and not self._timeout:
             self._pool, self._limit = (SerialExecutor(), 1) if here else self._threads
+
+    def time(self, seconds: float | None, disown: Callable[[Any], bool]) -> None:
+        """Give up tasks on threads that take longer; `disown(key)` is False where it is too late for that."""
+        self._timeout, self._disown = seconds, disown
 
     def running(self) -> list[Any]:
         """Return the keys of the tasks that are being worked on."""
         return [key for future, key in self._under_way.items() if future.running()]
+
+    def narrow(self) -> int:
+        """Have half as many tasks under way from now on; return how many, 0 if it was one already."""
+        now = min(self._most, sum(future.running() for future in self._under_way) + 1)
+        if now <= 1:
+            return 0
+        self._most = now // 2
+        return self._most
+
+    def _room(self) -> int:
+        limit = getattr(self._pool, "in_flight", self._limit)
+        return min(limit, self._most) - len(self._under_way)
 
     def drain(
         self, tasks: Iterator[tuple[Hashable, Callable[..., Any], tuple[Any, ...]]]
     ) -> Iterator[tuple[Any, Future[Any]] | None]:
         """Carry out all tasks; yield (key, future) as they end, None after 0.2 s without an end."""
         while True:
-            while len(self._under_way) < self._limit:
+            while self._room() > 0:
                 task = self._urgent.popleft() if self._urgent else next(tasks, None)
                 if task is None:
                     break
@@ -167,9 +217,28 @@ class TaskQueue:
                 yield None
             else:
                 yield self._under_way.pop(future), future
+            if self._timeout is not None and time.monotonic() > self._next_look:
+                self._next_look = time.monotonic() + HEARTBEAT_SECONDS
+                self._give_up_overdue()
+
+    def _give_up_overdue(self) -> None:
+        """Give up tasks on threads that take too long."""
+        pool = self._threads[0]
+        if not isinstance(pool, ThreadExecutor):
+            return
+        assert self._timeout is not None
+        for future in pool.overdue(self._timeout):
+            key = self._under_way.get(future)
+            if key is not None and (self._disown is None or self._disown(key)):
+                pool.abandon(future, too_long(self._timeout))
 
     def settle(self, seconds: float) -> None:
         """Drop what has not begun, and wait at most so long for what has."""
         self._urgent.clear()
         begun = [future for future in self._under_way if not future.cancel()]
         wait(begun, seconds)
+
+
+def too_long(seconds: float) -> WorkerError:
+    """Return the error of a tile that exceeds its time."""
+    return WorkerError(f"it took longer than {seconds:g} s", "Allow more time, or use smaller tiles")

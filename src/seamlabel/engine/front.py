@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seamlabel.engine.holes import without_pieces
+from seamlabel.engine.compare import EMPTY, Compared, Comparer, Side, matter_of, together
+from seamlabel.errors import TileError
 from seamlabel.kernels.local import HOLE, node_dtype
 from seamlabel.kernels.seams import ROW
-from seamlabel.staged import LABEL_BITS, NODE
+from seamlabel.staged import NODE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from seamlabel.engine.seams import SeamFinder
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from seamlabel.staged import ObjectFilter, StagedTile
 
 BUDGET_BYTES = 64_000_000
-_EMPTY = np.zeros(1, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,23 @@ class Arrival:
     holes: NDArray[Any]
 
 
+def arrival_of(
+    tile: int, local: LocalTile | None, compared: dict[int, Compared], keep: ObjectFilter, ndim: int
+) -> Arrival:
+    """Return what the merge is told of a tile, from its description and its comparisons."""
+    own = [local.holes] if local else []
+    differ = [(min(tile, other), max(tile, other)) for other, found in compared.items() if not found.clean]
+    return Arrival(
+        tile=tile,
+        n_core=local.staged.n_core if local else 0,
+        interior=int(keep.interior(local.staged).sum()) if local else 0,
+        nodes=local.nodes if local else np.zeros(0, node_dtype(ndim)),
+        rows=together([found.rows for found in compared.values()], ROW),
+        unclean=np.array(differ, np.int64).reshape(-1, 2),
+        holes=together([*own, *(found.holes for found in compared.values())], HOLE),
+    )
+
+
 class Front:
     """Compares every finished tile with its neighbours that finished before; safe in many threads.
 
@@ -84,8 +103,13 @@ class Front:
         self._strips: dict[tuple[int, int], NDArray[Any]] = {}
         self._dropped: set[tuple[int, int]] = set()
         self._held = 0
+        self._comparer = Comparer(finder)
+        self._disowned: set[tuple[int, int]] = set()
+        self._arriving: dict[int, list[int]] = {}
 
-    def arrive(self, number: int, labels: NDArray[Any] | None, local: LocalTile | None) -> Arrival:
+    def arrive(
+        self, number: int, labels: NDArray[Any] | None, local: LocalTile | None, attempt: int = 0
+    ) -> Arrival:
         """Take in a tile that is staged and compare it with the neighbours that are here.
 
         Parameters
@@ -96,36 +120,65 @@ class Front:
             Its labels over the read box, as `local` describes them; None if there are none.
         local : LocalTile or None
             Their description.
+        attempt : int
+            Which attempt at the tile this is.
+
+        Raises
+        ------
+        TileError
+            If the attempt was disowned.
         """
-        tile = self._finder.grid[number]
+        tile, grid = self._finder.grid[number], self._finder.grid
         others = self._finder.others(tile)
-        strips = {other: self._strip(tile, other, labels, local) for other in others}
-        matter = _matter(local)
+        strips = {other: self._comparer.strip(tile, other, labels, local) for other in others}
+        matter = matter_of(local)
         with self._lock:
-            self._here[number] = True
-            before = [other for other in others if self._here[other]]
-            theirs = {other: self._take(other, number) for other in before}
-            later = set(others).difference(before)
-            if later and local is not None:
-                self._matter[number] = matter, later
-            for other in later:
-                self._hold(number, other, strips[other])
-        found, unclean, holes = [], [], [local.holes] if local else []
-        for other in before:
-            rows, clean, beside = self._compare(tile, other, (strips[other], matter), theirs[other])
-            found.append(rows)
-            holes.append(beside)
-            if not clean:
-                unclean.append((min(number, other), max(number, other)))
-        return Arrival(
-            tile=number,
-            n_core=local.staged.n_core if local else 0,
-            interior=int(self._keep.interior(local.staged).sum()) if local else 0,
-            nodes=local.nodes if local else np.zeros(0, node_dtype(self._finder.grid.ndim)),
-            rows=_together(found, ROW),
-            unclean=np.array(unclean, np.int64).reshape(-1, 2),
-            holes=_together(holes, HOLE),
-        )
+            if (number, attempt) in self._disowned:
+                raise TileError(number, "it came too late")
+            before = self._arriving.get(number)
+            theirs = {} if before is not None else self._enter(number, others, strips, matter)
+        compared = {}
+        for other in theirs if before is None else before:
+            if before is None:
+                strip, other_matter = theirs[other]
+                side = Side(self._read_back(other, tile) if strip is EMPTY else strip, other_matter)
+            else:  # it failed while it was compared, and is tried again
+                side = self._comparer.staged_side(grid[other], tile, self._store.read(other))
+            compared[other] = self._comparer.compare(tile, grid[other], Side(strips[other], matter), side)
+        with self._lock:
+            del self._arriving[number]
+        return arrival_of(number, local, compared, self._keep, grid.ndim)
+
+    def _enter(
+        self,
+        number: int,
+        others: Sequence[int],
+        strips: dict[int, NDArray[Any] | None],
+        matter: NDArray[np.bool_],
+    ) -> dict[int, tuple[NDArray[Any] | None, NDArray[np.bool_]]]:
+        """Say that a tile is here, keep what later ones need, return what those before kept for it."""
+        self._here[number] = True
+        before = [other for other in others if self._here[other]]
+        self._arriving[number] = before
+        theirs = {other: self._take(other, number) for other in before}
+        later = set(others).difference(before)
+        if later and matter is not EMPTY:
+            self._matter[number] = matter, later
+        for other in later:
+            self._hold(number, other, strips[other])
+        return theirs
+
+    def disown(self, number: int, attempt: int) -> bool:
+        """Let nothing come of an attempt at a tile that takes too long; False if the tile is here already."""
+        with self._lock:
+            if self._here[number]:
+                return False
+            self._disowned.add((number, attempt))
+            return True
+
+    def disowned(self, number: int, attempt: int) -> bool:
+        """Return whether nothing is to come of an attempt."""
+        return (number, attempt) in self._disowned
 
     def recall(self, number: int, staged: StagedTile | None, later: set[int]) -> None:
         """Take in a tile of an earlier run, to be compared with tiles that are segmented again.
@@ -145,15 +198,6 @@ class Front:
                 self._matter[number] = np.append(False, (staged.flags & NODE) > 0), later
                 self._dropped.update((number, other) for other in later)
 
-    def _strip(
-        self, tile: Tile, other: int, labels: NDArray[Any] | None, local: LocalTile | None
-    ) -> NDArray[Any] | None:
-        """Return a tile's voxels that are compared with another, None if there is nothing in them."""
-        if local is None:
-            return None
-        box = self._finder.part(tile, self._finder.grid[other])
-        return local.strip(labels, box.relative_to(tile.read).slices)
-
     def _hold(self, number: int, other: int, strip: NDArray[Any] | None) -> None:
         if strip is None:
             return
@@ -172,58 +216,14 @@ class Front:
             self._held -= strip.nbytes
         elif (number, other) in self._dropped:
             self._dropped.remove((number, other))
-            strip = _EMPTY  # to be read back, outside the lock
-        matter, later = self._matter.get(number, (_EMPTY, set()))
+            strip = EMPTY  # to be read back, outside the lock
+        matter, later = self._matter.get(number, (EMPTY, set()))
         later.discard(other)
         if not later:
             self._matter.pop(number, None)
         return strip, matter
 
-    def _compare(
-        self,
-        tile: Tile,
-        other: int,
-        mine: tuple[NDArray[Any] | None, NDArray[np.bool_]],
-        theirs: tuple[NDArray[Any] | None, NDArray[np.bool_]],
-    ) -> tuple[NDArray[Any], bool, NDArray[Any]]:
-        two = self._finder.grid[other]
-        if theirs[0] is _EMPTY:
-            theirs = self._read_back(two, tile), theirs[1]
-        sides = [(tile, *mine), (two, *theirs)]
-        sides.sort(key=lambda side: side[0].number)
-        (one, a, matter_a), (two, b, matter_b) = sides
-        holes = self._finder.compare_ground(one, two, (a, b), (matter_a, matter_b))
-        if self._finder.fill:
-            a, b = without_pieces(a, matter_a.size - 1), without_pieces(b, matter_b.size - 1)
-        if a is None or b is None:
-            if (a is None and b is None) or not self._finder.same_voxels(one, two):
-                return np.zeros(0, ROW), True, holes
-            where = self._finder.border(one, two).slices
-            one_sided = _shows(a, where, matter_a) or _shows(b, where, matter_b)
-            return np.zeros(0, ROW), not one_sided, holes
-        rows, clean = self._finder.compare(one, two, (a, b), (matter_a, matter_b))
-        rows["a"] += np.int64(one.number) << LABEL_BITS
-        rows["b"] += np.int64(two.number) << LABEL_BITS
-        return rows, clean, holes
-
-    def _read_back(self, tile: Tile, other: Tile) -> NDArray[Any]:
-        staged = self._store.read(tile.number)
+    def _read_back(self, number: int, other: Tile) -> NDArray[Any]:
+        staged = self._store.read(number)
         assert staged is not None  # it kept a strip, so it has something
-        return staged.labels(pieces=True)[self._finder.part(tile, other).relative_to(tile.read).slices]
-
-
-def _together(parts: list[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return records one after the other; numpy takes long to join even none of them."""
-    parts = [part for part in parts if part.size]
-    if not parts:
-        return np.zeros(0, dtype)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _matter(local: LocalTile | None) -> NDArray[np.bool_]:
-    """Return which labels take part, indexed by label."""
-    return _EMPTY if local is None else np.append(False, (local.staged.flags & NODE) > 0)
-
-
-def _shows(strip: NDArray[Any] | None, where: tuple[slice, ...], matter: NDArray[np.bool_]) -> bool:
-    return strip is not None and bool(matter[strip[where]].any())
+        return self._comparer.staged_strip(self._finder.grid[number], other, staged)

@@ -9,6 +9,7 @@ import numpy as np
 from seamlabel.engine.records import pairs_of
 from seamlabel.engine.rules import seam_rule
 from seamlabel.kernels.relabel import ProvisionalUnions
+from seamlabel.kernels.seams import ROW
 from seamlabel.kernels.solve import MergeInput
 from seamlabel.staged import LABEL_BITS, LOCAL
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
         def append(self, records: NDArray[Any]) -> None:
             """Add records."""
             ...
+
+
+_SIDES = {"rows": ("a", "b"), "holes": ("piece", "beside"), "unclean": ("", "")}
+"""Fields of records that name two tiles, or their labels."""
 
 
 class MemoryRecords:
@@ -85,7 +90,8 @@ class Gathered:
         self._n_core = np.zeros(len(grid), np.int64)
         self._first = np.full(len(grid), -1, np.int64)  # -1: not here yet
         self._unclean = unclean or MemoryRecords()
-        self._waiting: dict[int, list[NDArray[Any]]] = {}
+        self._waiting: dict[int, list[tuple[str, NDArray[Any]]]] = {}
+        self._fresh: NDArray[Any] = np.zeros(0, ROW)
         self._unions = ProvisionalUnions()
 
     @property
@@ -99,31 +105,67 @@ class Gathered:
         return bool((self._first >= 0).any())
 
     def take(self, arrival: Arrival) -> int:
-        """Take in a tile; return its first provisional id, less one."""
+        """Take in a tile; return its first provisional id, less one.
+
+        What it has in common with a tile that was faster in the comparison, and is not here yet, waits
+        for that tile: so records of a tile never speak of one that comes later.
+        """
         self._nodes.append(arrival.nodes)
-        if self._holes is not None:
-            self._holes.append(arrival.holes)
-        self._rows.append(arrival.rows)
-        self._unclean.append(arrival.unclean.ravel())
         self._interior[arrival.tile] = arrival.interior
         self._n_core[arrival.tile] = arrival.n_core
         self._first[arrival.tile] = self._unions.add(arrival.n_core)
+        parts = [("rows", arrival.rows), ("holes", arrival.holes), ("unclean", arrival.unclean)]
+        fresh = [np.zeros(0, ROW)]
+        for kind, part in [*parts, *self._waiting.pop(arrival.tile, [])]:
+            ready = self._ready(kind, part)
+            if kind == "rows":
+                self._rows.append(ready)
+                fresh.append(ready)
+            elif kind == "unclean":
+                self._unclean.append(ready.ravel())
+            elif self._holes is not None:
+                self._holes.append(ready)
+        self._fresh = fresh[1] if len(fresh) == 2 else np.concatenate(fresh)
         return int(self._first[arrival.tile])
 
-    def joins(self, arrival: Arrival) -> tuple[tuple[int, int], ...]:
-        """Return the provisional ids (gone, kept) that are one object, as far as both tiles are here."""
-        rows, waiting = arrival.rows, self._waiting.pop(arrival.tile, [])
-        rows = np.concatenate([rows, *waiting]) if waiting else rows
+    def _ready(self, kind: str, part: NDArray[Any]) -> NDArray[Any]:
+        """Return those of these records whose tiles are both here; let the others wait."""
+        if not part.size:
+            return part
+        one, other = _SIDES[kind]
+        tiles = part if kind == "unclean" else np.stack([part[one], part[other]], axis=1) >> LABEL_BITS
+        missing = np.where(self._first[tiles] < 0, tiles, -1).max(axis=1)
+        for tile in np.unique(missing[missing >= 0]).tolist():
+            self._waiting.setdefault(tile, []).append((kind, part[missing == tile]))
+        ready: NDArray[Any] = part[missing < 0]
+        return ready
+
+    def recall(self, tiles: NDArray[Any]) -> NDArray[np.int64]:
+        """Take in tiles whose records are kept already; return their first provisional ids, less one.
+
+        Parameters
+        ----------
+        tiles : ndarray of `records.TILE`
+            In the order in which they came.
+        """
+        before = self._unions.add(int(tiles["n_core"].sum()))
+        firsts: NDArray[np.int64] = before + np.cumsum(tiles["n_core"]) - tiles["n_core"]
+        for target, values in (
+            (self._interior, tiles["interior"]),
+            (self._n_core, tiles["n_core"]),
+            (self._first, firsts),
+        ):
+            target[tiles["tile"]] = values
+        return firsts
+
+    def joins(self, rows: NDArray[Any] | None = None) -> tuple[tuple[int, int], ...]:
+        """Return the provisional ids (gone, kept) that are one object by the last tile, or by these rows."""
+        rows = self._fresh if rows is None else rows
+        rows = rows[rows["mutual"] == 1]
         if not rows.size:
             return ()
-        rows = rows[rows["mutual"] == 1]
         counts = (rows[name].astype(np.int64) for name in ("common", "one", "other"))
         rows = rows[self._rule(*counts)]
-        tiles = np.stack([rows["a"], rows["b"]], axis=1) >> LABEL_BITS
-        missing = np.where(self._first[tiles] < 0, tiles, -1).max(axis=1, initial=-1)
-        for tile in np.unique(missing[missing >= 0]).tolist():  # compared in time, but reported late
-            self._waiting.setdefault(tile, []).append(rows[missing == tile])
-        rows = rows[missing < 0]
         pairs = zip(self._provisional(rows["a"]), self._provisional(rows["b"]), strict=True)
         unions = (self._unions.union(one, other) for one, other in pairs if one and other)
         return tuple(union for union in unions if union)

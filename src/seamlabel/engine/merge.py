@@ -36,8 +36,9 @@ class _Tiles:
     def __init__(self) -> None:
         self._labels: dict[int, StagedTile] = {}
 
-    def write(self, tile: int, staged: StagedTile) -> None:
+    def write(self, tile: int, staged: StagedTile, durable: bool = False) -> tuple[int, int]:
         self._labels[tile] = staged
+        return 0, 0
 
     def read(self, tile: int) -> StagedTile | None:
         return self._labels.get(tile)

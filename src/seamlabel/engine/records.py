@@ -6,10 +6,12 @@ chunks. Knows what the records are, not what is made of them.
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seamlabel.errors import OutputError
 from seamlabel.io.records import RecordFile, check_sizes, save_sizes
 from seamlabel.kernels.local import HOLE, node_dtype
 from seamlabel.kernels.seams import ROW
@@ -21,18 +23,34 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from seamlabel.engine.front import Arrival
     from seamlabel.kernels.solve import Records
 
-TILE = np.dtype([("tile", "<i8"), ("n_core", "<i8"), ("interior", "<i8")])
-"""A tile that is whole: labels in its core, and objects that it has alone and that are kept."""
+_FILES = ("nodes", "rows", "holes", "unclean", "sums")
+TILE = np.dtype(
+    [
+        ("tile", "<i8"),
+        ("n_core", "<i8"),
+        ("interior", "<i8"),
+        ("seconds", "<f8"),
+        ("skipped", "<i8"),
+        ("bytes", "<i8"),
+        ("digest", "<i8"),
+        ("start", "<i8", (len(_FILES),)),
+        ("stop", "<i8", (len(_FILES),)),
+        ("crc", "<i8", (len(_FILES),)),
+        ("check", "<i8"),
+    ]
+)
+"""A tile that is done: labels in its core, objects that it has alone and that are kept, seconds, whether
+it was skipped as empty; bytes and CRC-32 of what is staged (0: nothing is); which records of every file
+are its, and their CRC-32; and of all that, itself."""
 _NAMING: dict[str, tuple[tuple[str, ...], int]] = {
     "nodes": (("key",), LABEL_BITS),
     "rows": (("a", "b"), LABEL_BITS),
     "holes": (("piece", "beside"), LABEL_BITS),
-    "tiles": (("tile",), 0),
+    "sums": (("key",), LABEL_BITS),
 }
-"""Which fields name tiles or labels, and how many bits of them are the label."""
+"""Which fields name labels of tiles."""
 
 
 class RunRecords:
@@ -44,6 +62,8 @@ class RunRecords:
         Where they are; made if it is not there.
     ndim : int
         Label axes.
+    sums : numpy.dtype, optional
+        Type of the sums of labels, where a table of objects is wanted.
 
     Raises
     ------
@@ -51,27 +71,77 @@ class RunRecords:
         If they cannot be written.
     """
 
-    def __init__(self, folder: Path, ndim: int) -> None:
+    def __init__(self, folder: Path, ndim: int, sums: np.dtype[Any] | None = None) -> None:
         self.folder = folder
+        dtypes = (node_dtype(ndim), ROW, HOLE, np.dtype("<i8"), sums)
         self._files = {
             name: RecordFile(folder / f"{name}.bin", dtype)
-            for name, dtype in (
-                ("nodes", node_dtype(ndim)),
-                ("rows", ROW),
-                ("holes", HOLE),
-                ("unclean", np.dtype("<i8")),
-                ("tiles", TILE),
-            )
+            for name, dtype in zip(_FILES, dtypes, strict=True)
+            if dtype is not None
         }
-        self.nodes, self.rows, self.holes, self.unclean, self.tiles = self._files.values()
+        self.tiles = RecordFile(folder / "tiles.bin", TILE)
+        self.nodes, self.rows, self.holes, self.unclean = (self._files[name] for name in _FILES[:4])
+        self.sums = self._files.get("sums")
+        self._start = self._sizes()
 
-    def note(self, arrival: Arrival) -> None:
-        """Say that all records of a tile are here; until then they count for nothing."""
-        self.tiles.append(np.array([(arrival.tile, arrival.n_core, arrival.interior)], TILE))
+    def _sizes(self) -> list[int]:
+        return [self._files[name].size if name in self._files else 0 for name in _FILES]
+
+    def note(self, tile: NDArray[Any]) -> None:
+        """Say that all records of a tile are here; until then they count for nothing.
+
+        Parameters
+        ----------
+        tile : ndarray of `TILE`, shape ()
+            What is known of it; where its records are is filled in.
+        """
+        noted = np.array(tile, TILE)
+        noted["start"], noted["stop"] = self._start, self._sizes()
+        for index, name in enumerate(_FILES):
+            if name in self._files:
+                noted["crc"][index], self._files[name].crc = self._files[name].crc, 0
+        noted["check"] = checks(noted)
+        self.tiles.append(noted)
+        self._start = noted["stop"].tolist()
+
+    def sync(self) -> None:
+        """Have the disk hold all records."""
+        for file in (*self._files.values(), self.tiles):
+            file.sync()
+
+    def of_tile(self, noted: NDArray[Any]) -> dict[str, NDArray[Any]] | None:
+        """Return the records of a tile, file by file; None if they are not what was written."""
+        found = {}
+        for name, start, stop, crc in zip(_FILES, noted["start"], noted["stop"], noted["crc"], strict=True):
+            if name not in self._files:
+                continue
+            records = self._files[name].read(int(start), int(stop)) if stop > start else _NOTHING
+            if zlib.crc32(records.tobytes()) != crc or records.size != stop - start:
+                return None
+            found[name] = records
+        return found
+
+    def cut(self) -> NDArray[Any]:
+        """Drop what was written after the last tile that was noted; return all notes that are right.
+
+        Returns
+        -------
+        ndarray of `TILE`
+            In the order in which tiles came, each tile once.
+        """
+        notes = self.all_tiles()
+        stops = notes["stop"].max(axis=0, initial=0).tolist()
+        self.tiles.cut(self.tiles.size)
+        for name, stop in zip(_FILES, stops, strict=True):
+            if name in self._files:
+                self._files[name].cut(stop)
+                self._files[name].crc = 0
+        self._start = stops
+        return notes[np.sort(np.unique(notes["tile"], return_index=True)[1])]
 
     def close(self) -> None:
         """Close all files."""
-        for file in self._files.values():
+        for file in (*self._files.values(), self.tiles):
             file.close()
 
     def seal(self) -> None:
@@ -82,7 +152,7 @@ class RunRecords:
         OutputError
             If that cannot be written.
         """
-        save_sizes(self.folder, self._files.values())
+        save_sizes(self.folder, (*self._files.values(), self.tiles))
 
     def check(self) -> None:
         """Tell if records were lost after `seal`; of a run that was cut short nothing is known.
@@ -95,42 +165,64 @@ class RunRecords:
         check_sizes(self.folder)
 
     def all_tiles(self) -> NDArray[Any]:
-        """Return the records of `TILE`, in the order in which tiles came."""
-        return np.concatenate([np.zeros(0, TILE), *self.tiles.chunks()])
+        """Return the notes of `TILE` that are right, in the order in which tiles came."""
+        notes = np.concatenate([np.zeros(0, TILE), *self.tiles.chunks()])
+        right: NDArray[Any] = notes[notes["check"] == checks(notes)]
+        return right
 
     def all_unclean(self) -> NDArray[np.int64]:
         """Return the pairs of tiles that differ, shape (n, 2)."""
         return pairs_of(self.unclean)
 
     def copy_without(self, gone: NDArray[np.bool_], other: RunRecords) -> None:
-        """Append to `other` what has nothing to do with some tiles.
+        """Append to `other` the tiles that are not `gone`, without what these have to do with them.
 
         Parameters
         ----------
         gone : ndarray of bool, shape (n_tiles,)
-            These tiles.
+            Tiles to leave out.
         other : RunRecords
             Where to.
+
+        Raises
+        ------
+        OutputError
+            If records of a tile that stays are damaged, or `other` cannot be written.
         """
-        for name, file in self._files.items():
-            target = other._files[name]
-            for chunk in file.chunks():
-                target.append(chunk[~_of(name, chunk, gone)] if name != "unclean" else _apart(chunk, gone))
+        for chunk in self.tiles.chunks():
+            right = (chunk["check"] == checks(chunk)) & (chunk["tile"] < gone.size)
+            for noted in chunk[right][~gone[chunk["tile"][right]]]:
+                records = self.of_tile(noted)
+                if records is None:
+                    msg = f"the records of tile {noted['tile']} in {self.folder} are damaged"
+                    raise OutputError(msg, "Put them back from a copy, or segment again")
+                for name, target in other._files.items():
+                    if (found := records.get(name, _NOTHING)).size:
+                        target.append(_apart(name, found, gone))
+                other.note(noted)
 
 
-def _of(name: str, chunk: NDArray[Any], gone: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which records speak of these tiles."""
+_NOTHING = np.zeros(0, np.int64)
+
+
+def checks(notes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return what `check` of these notes has to be, of the same shape."""
+    flat = np.array(notes, TILE).reshape(-1)
+    flat["check"] = 0
+    return np.array([zlib.crc32(note.tobytes()) for note in flat], np.int64).reshape(notes.shape)
+
+
+def _apart(name: str, chunk: NDArray[Any], gone: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return those records that have nothing to do with these tiles."""
+    if name == "unclean":
+        pairs = chunk[: chunk.size // 2 * 2].reshape(-1, 2)
+        apart: NDArray[Any] = pairs[~gone[pairs].any(axis=1)].ravel()
+        return apart
     found = np.zeros(chunk.size, bool)
     fields, shift = _NAMING[name]
     for field in fields:
         found |= gone[chunk[field] >> shift]
-    return found
-
-
-def _apart(chunk: NDArray[Any], gone: NDArray[np.bool_]) -> NDArray[np.int64]:
-    pairs = chunk[: chunk.size // 2 * 2].reshape(-1, 2)
-    kept: NDArray[np.int64] = pairs[~gone[pairs].any(axis=1)].ravel()
-    return kept
+    return chunk[~found]
 
 
 def pairs_of(records: Records) -> NDArray[np.int64]:

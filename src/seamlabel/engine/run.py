@@ -1,4 +1,4 @@
-"""`run`: carries a plan out as a generator of events.
+"""`run`: carries a plan out as a generator of events, from the start or from where it stopped.
 
 What its stages do is in `Segmenting` and `Stages`; this puts them in order.
 """
@@ -6,29 +6,40 @@ What its stages do is in `Segmenting` and `Stages`; this puts them in order.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from seamlabel.engine.executors import SerialExecutor, TaskQueue, make_executor
+import numpy as np
+
+from seamlabel.engine.again import recalling
+from seamlabel.engine.claim import claim
+from seamlabel.engine.hands import OwnHands
+from seamlabel.engine.identity import identity
+from seamlabel.engine.pools import Pools
 from seamlabel.engine.records import RunRecords
+from seamlabel.engine.recover import recover
 from seamlabel.engine.rules import seam_rule
 from seamlabel.engine.segment import NoStore, TileJob
 from seamlabel.engine.segmenting import Segmenting
 from seamlabel.engine.stored import save_plan, save_report
 from seamlabel.engine.table import ObjectTable
-from seamlabel.events import Event, RunStarted, StageFinished, StageStarted
+from seamlabel.events import Event, Heartbeat, RunStarted, StageFinished, StageStarted
 from seamlabel.io.generations import records_folder
 from seamlabel.io.journal import RunDirectory
 from seamlabel.io.ngff.labels import open_sink
 from seamlabel.io.sources import open_source
-from seamlabel.io.staging import create_staging, temporary_folder
+from seamlabel.io.staging import create_staging, open_staging, temporary_folder
 from seamlabel.kernels.solve import solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from concurrent.futures import Executor
 
+    from numpy.typing import NDArray
+
     from seamlabel.engine.table import Table
+    from seamlabel.io.staging import StagingStore
     from seamlabel.plan import Plan
     from seamlabel.protocols import ImageSource, SeamRule, Segmenter
 
@@ -39,11 +50,15 @@ def run(  # noqa: PLR0913 - one call for everything, all but one by name
     image: ImageSource | None = None,
     segmenter: Segmenter | None = None,
     executor: Callable[[], Executor] | None = None,
+    scheduler: Any = None,
     keep: bool = False,
     rule: SeamRule | None = None,
     mask: Any = None,
     on_table: Callable[[Table], None] | None = None,
     order: Iterable[int] | None = None,
+    unfinished: Literal["refuse", "resume", "restart"] = "refuse",
+    retry: bool = False,
+    accept_changes: bool = False,
 ) -> Generator[Event, None, None]:
     """Carry out a plan, telling what happens.
 
@@ -59,7 +74,9 @@ def run(  # noqa: PLR0913 - one call for everything, all but one by name
     segmenter : callable, optional
         Used instead of the plan's backend.
     executor : callable, optional
-        Makes the `concurrent.futures.Executor` to use instead of the plan's.
+        Makes the `concurrent.futures.Executor` (of threads) to use instead of the plan's.
+    scheduler : distributed.Client or cluster, optional
+        For the executor "dask", instead of the address in the plan.
     keep : bool
         Keep the run directory when all is done.
     rule : callable, optional
@@ -71,11 +88,18 @@ def run(  # noqa: PLR0913 - one call for everything, all but one by name
     order : iterable of int, optional
         The tiles, each once, in the order to begin them; by default one that reads every chunk once.
         The labels do not depend on it.
+    unfinished : {"refuse", "resume", "restart"}
+        What to do with a run that did not reach its end in ``plan.run_dir``: refuse to touch it, go
+        on with it, or remove it.
+    retry : bool
+        When going on, segment tiles that failed, too.
+    accept_changes : bool
+        Go on although the method's code changed: finished tiles keep what the former code gave.
 
     Yields
     ------
     Event
-        `RunStarted` first, `RunFinished` last; at least one every 0.2 s on threads.
+        `RunStarted` first, `RunFinished` last; at least one every 0.2 s, but with the executor "serial".
 
     Raises
     ------
@@ -83,7 +107,8 @@ def run(  # noqa: PLR0913 - one call for everything, all but one by name
         If the first tiles all fail. A single failing tile is an event, and the run ends without
         writing labels.
     ImageError, OutputError
-        If the image cannot be read or the labels cannot be written.
+        If the image cannot be read, the labels cannot be written, or there is an unfinished run that
+        was of another request, image or method.
     SpecError
         If the rule or the mask cannot be used.
     """
@@ -92,27 +117,44 @@ def run(  # noqa: PLR0913 - one call for everything, all but one by name
     sink = open_sink(plan, target)
     sink.check()
     job = _job(plan, image, segmenter, mask, on_table)
-    folder = RunDirectory(
-        Path(plan.run_dir) if plan.run_dir else temporary_folder() / plan.spec.name, plan.spec.to_json()
-    )
-    pool, coordinator = None, None
+    told = identity(plan, job.source, segmenter, mask)
+    folder = RunDirectory(Path(plan.run_dir) if plan.run_dir else temporary_folder() / plan.spec.name)
+    fresh, pools, coordinator = False, None, None
     try:
-        pool = make_executor(plan.executor, plan.workers, executor)
-        save_plan(folder, plan, target)
-        job.use(create_staging(folder.path, plan.grid.read_shape))
-        limit = 1 if isinstance(pool, SerialExecutor) else 2 * plan.workers
-        records = RunRecords(records_folder(folder.path), plan.grid.ndim)
-        coordinator = _Run(job, sink, folder, TaskQueue(pool, limit), records, judge)
-        yield from coordinator.events(order or plan.order(), keep)
+        failed = claim(folder, plan, told, unfinished, accept_changes)
+        fresh = failed is None
+        save_plan(folder, plan, target, told, keep)
+        pools = Pools(plan, executor, scheduler)
+        records, done = yield from _recovered(folder, job, pools, fresh)
+        given = plan.spec.image if image is None else image
+        hands = yield from _beating(pools.hands(job, given, folder), plan)
+        coordinator = _Run(job, sink, folder, pools.queue, records, judge, hands)
+        coordinator.begun = done, {} if retry or failed is None else failed
+        yield from coordinator.events(order or plan.order(), keep, pools.end_workers)
     finally:
-        try:
-            if coordinator is not None:
-                coordinator.close()
-        finally:
-            job.source.close()
-            if pool is not None:
-                pool.shutdown(wait=False, cancel_futures=True)
-            folder.close(keep=coordinator is not None and coordinator.worth_keeping(keep))
+        _end(coordinator, pools, job)
+        committed = coordinator is not None and coordinator.committed
+        folder.close(keep=_worth(coordinator, keep, fresh), done=committed)
+
+
+def _end(coordinator: _Run | None, pools: Pools | None, job: TileJob) -> None:
+    """Let go of everything, whatever fails meanwhile."""
+    try:
+        if pools is not None:
+            pools.end_workers()
+        if coordinator is not None:
+            coordinator.close()
+    finally:
+        job.source.close()
+        if pools is not None:
+            pools.close()
+
+
+def _worth(coordinator: _Run | None, asked: bool, fresh: bool) -> bool:
+    """Return whether the run directory holds what somebody may want."""
+    if coordinator is None:
+        return not fresh
+    return coordinator.gathered.any_here and (asked or not coordinator.committed)
 
 
 def _job(
@@ -136,12 +178,56 @@ def _job(
     return job
 
 
+def _staging(folder: RunDirectory, plan: Plan, fresh: bool) -> StagingStore:
+    """Return where tiles are staged; of a run that goes on what it has, if that is still there."""
+    if not fresh:
+        with suppress(FileNotFoundError):
+            return open_staging(folder.path)
+    return create_staging(folder.path, plan.grid.read_shape)
+
+
+def _recovered(
+    folder: RunDirectory, job: TileJob, pools: Pools, fresh: bool
+) -> Generator[Event, None, tuple[RunRecords, NDArray[Any]]]:
+    """Say that the run begins; return its records, and the tiles that are done, after looking at each."""
+    grid, sums = job.plan.grid, job.table.dtype if job.table else None
+    job.use(_staging(folder, job.plan, fresh))
+    yield RunStarted(0, len(grid), str(folder.path))
+    if fresh:
+        records = RunRecords(records_folder(folder.path), grid.ndim, sums)
+        return records, records.all_tiles()
+    looking = recover(folder.path, len(grid), grid.ndim, sums, open_staging(folder.path), pools.queue)
+    found: tuple[RunRecords, NDArray[Any]] = yield from _beating(looking, job.plan)
+    return found
+
+
+def _beating(work: Generator[None, None, Any], plan: Plan) -> Generator[Event, None, Any]:
+    """Return what some work before the first tile gives, with a heartbeat wherever it yields."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+        yield Heartbeat(0, len(plan.grid), "segment", ())
+
+
 class _Run(Segmenting):
     """State of one run between two events."""
 
-    def events(self, order: Iterable[int], keep: bool) -> Iterator[Event]:
-        yield RunStarted(0, self.total, str(self.folder.path))
-        yield from self.stage("segment", self.total, self.segment(order))
+    begun: tuple[NDArray[Any], dict[int, str]]
+    """Tiles that an earlier session has done, and those that failed in it."""
+
+    def events(self, order: Iterable[int], keep: bool, segmented: Callable[[], None]) -> Iterator[Event]:
+        done, failed = self.begun
+        left = np.ones(self.total, bool)
+        left[done["tile"]] = False
+        left[list(failed)] = False
+        yield from self.recall(done, failed)
+        tiles: Iterator[int] = (number for number in order if left[number])
+        if done.size and isinstance(self.hands, OwnHands):
+            tiles = recalling(self.job, self.store, left, tiles)
+        yield from self.stage("segment", self.total, self.segment(tiles))
+        segmented()
         if self.failed:
             yield self.finished(0, "")
             return
@@ -154,7 +240,3 @@ class _Run(Segmenting):
             self.records.seal()
             save_report(self.folder, report)
         yield self.finished(solution.n_objects, self.sink.path, report)
-
-    def worth_keeping(self, asked: bool) -> bool:
-        """Return whether the run directory holds what somebody may want."""
-        return self.gathered.any_here and (asked or not self.committed)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,28 +19,40 @@ from seamlabel.kernels.statistics import ImageStatistics
 from seamlabel.protocols import SegmentContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from seamlabel.engine.table import ObjectTable
     from seamlabel.io.sources import Source
+    from seamlabel.kernels.local import LocalTile
     from seamlabel.plan import Plan
     from seamlabel.protocols import Labels, LabelStore, Segmenter, Statistics
     from seamlabel.staged import StagedTile
+
+DURABLE_SECONDS = 0.5
+"""Tiles that take as long are on the disk, not only in its cache, before they count as done."""
 
 
 @dataclass(frozen=True, slots=True)
 class TileRecord:
     """What the coordinator is told of a finished tile: for the merge, wall time, why it was skipped.
 
-    And the sums of its labels, if a table is asked for.
+    And the sums of its labels, if a table is asked for; size and CRC-32 of what is staged.
     """
 
     arrival: Arrival
     seconds: float
     skipped: str = ""
     sums: NDArray[Any] | None = None
+    stamp: tuple[int, int] = (0, 0)
+
+
+class Segmented(NamedTuple):
+    """A tile that is segmented and described: labels over its read box, None where there are none."""
+
+    labels: NDArray[Any] | None
+    local: LocalTile | None
+    skipped: str
+    sums: NDArray[Any] | None
 
 
 @dataclass
@@ -64,6 +73,8 @@ class TileJob:
         The mask to skip by, where the plan has no path of it.
     table : ObjectTable, optional
         What measures labels, if that is asked for.
+    known : dict of int to Statistics
+        Image-wide statistics by position of the channel, as far as they were taken.
     """
 
     plan: Plan
@@ -72,6 +83,7 @@ class TileJob:
     segmenter: Segmenter | None = None
     mask: Any = None
     table: ObjectTable | None = None
+    known: dict[int, Statistics] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -81,10 +93,6 @@ class TileJob:
         self._local = threading.local()
         self._spare: list[Segmenter] = []
         self._once = threading.Lock()
-        channels = self.plan.channels or (0,)
-        self._statistics: Callable[[int], Statistics] = cache(
-            lambda position: ImageStatistics.of(self.source.sample(channels[position]))
-        )
         mask = find_mask(self.plan, self.mask)
         self.skipping = Skipping(self.plan, self.source, self.statistics, mask)
 
@@ -96,22 +104,34 @@ class TileJob:
     def statistics(self, position: int) -> Statistics:
         """Return image-wide statistics of the chosen channel at this position; taken once."""
         with self._once:
-            return self._statistics(position)
+            if position not in self.known:
+                channel = (self.plan.channels or (0,))[position]
+                self.known[position] = ImageStatistics.of(self.source.sample(channel))
+            return self.known[position]
 
     def expect(self, number: int) -> None:
         """Have the pixels of a tile read that is queued; not where a look may show it to be empty."""
         if self.plan.executor != "serial" and self.plan.spec.skip_empty is None:
             self.source.prefetch(self.plan.grid[number].read)
 
-    def segment(self, number: int) -> TileRecord:
-        """Segment and stage tile `number`.
+    def segment(self, number: int, attempt: int = 0) -> TileRecord:
+        """Segment and stage tile `number`, and compare it with the neighbours that are here.
 
         Raises
         ------
         TileError
-            If the segmenter gave something that is not labels.
+            If the segmenter gave something that is not labels, or the attempt was disowned meanwhile.
         """
         start = time.perf_counter()
+        found = self.labelled(number)
+        if self.front.disowned(number, attempt):
+            raise TileError(number, "it came too late")
+        stamp = self.stage(number, found.local, time.perf_counter() - start)
+        arrival = self.front.arrive(number, found.labels, found.local, attempt)
+        return TileRecord(arrival, time.perf_counter() - start, found.skipped, found.sums, stamp)
+
+    def labelled(self, number: int) -> Segmented:
+        """Segment tile `number` and describe its labels; nothing is stored."""
         tile = self.plan.grid[number]
         labels, image, local = None, None, self.seams.describe_empty(tile)
         skipped = self.skipping.unread(tile.read)
@@ -125,10 +145,13 @@ class TileJob:
         if local and not local.staged.n_all + local.staged.n_pieces:
             local = None
         sums = self.table.measure(tile, local.staged, image) if self.table and local else None
-        if local and not self.stop.is_set():
-            self.store.write(number, local.staged)
-        arrival = self.front.arrive(number, labels, local)
-        return TileRecord(arrival, time.perf_counter() - start, skipped, sums)
+        return Segmented(labels, local, skipped, sums)
+
+    def stage(self, number: int, local: LocalTile | None, seconds: float) -> tuple[int, int]:
+        """Store a tile's labels, if it has any; return size and CRC-32 of what is stored."""
+        if local is None or self.stop.is_set():
+            return 0, 0
+        return self.store.write(number, local.staged, durable=seconds >= DURABLE_SECONDS)
 
     def _space(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(n for n, tiled in zip(shape, self.plan.joined, strict=True) if tiled)
@@ -190,24 +213,12 @@ def whole_image_labels(plan: Plan, source: Source) -> Labels:
 class NoStore:
     """A `LabelStore` for where nothing is staged."""
 
-    def write(self, tile: int, staged: StagedTile) -> None:
+    def write(self, tile: int, staged: StagedTile, durable: bool = False) -> tuple[int, int]:
         """Drop the labels."""
+        return 0, 0
 
     def read(self, tile: int) -> None:
         """Have nothing."""
-
-
-def describe_failure(error: BaseException) -> str:
-    """Return why a tile failed, in one line; for an error of the user's own code with its place."""
-    if isinstance(error, TileError):
-        return f"{error.reason}. {error.hint}" if error.hint else error.reason
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if not _in_library(frame.filename)]
-    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {error}{place}"
-
-
-def _in_library(file: str) -> bool:
-    return "site-packages" in file or Path(__file__).parents[1] in Path(file).parents
 
 
 def check_labels(result: Any, shape: tuple[int, ...], tile: int) -> NDArray[Any]:

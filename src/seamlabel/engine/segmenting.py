@@ -5,23 +5,40 @@ Workers get a tile's number and hand back a small record; pixels never pass thro
 
 from __future__ import annotations
 
-import traceback
+import time
 from collections import deque
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from seamlabel.engine.failure import Failure
 from seamlabel.engine.gather import Gathered
-from seamlabel.engine.segment import TileJob, TileRecord, describe_failure
+from seamlabel.engine.hands import OwnHands
+from seamlabel.engine.records import TILE
+from seamlabel.engine.segment import DURABLE_SECONDS
 from seamlabel.engine.stages import Stages
-from seamlabel.errors import OutputError, SeamlabelError, TileError
-from seamlabel.events import Event, RunFinished, SeamsMerged, TileDone, TileFailed, TileSkipped
+from seamlabel.errors import TileError
+from seamlabel.events import (
+    Event,
+    RunFinished,
+    SeamsMerged,
+    TileDone,
+    TileFailed,
+    TileSkipped,
+    WorkersReduced,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from concurrent.futures import Future
 
+    from numpy.typing import NDArray
+
     from seamlabel.engine.executors import TaskQueue
+    from seamlabel.engine.hands import Hands
     from seamlabel.engine.records import RunRecords
+    from seamlabel.engine.segment import TileJob, TileRecord
     from seamlabel.io.journal import RunDirectory
     from seamlabel.kernels.report import MergeReport
     from seamlabel.protocols import LabelSink, SeamRule
@@ -34,6 +51,8 @@ SLOW_SECONDS = 0.05
 """A tile that takes longer sends the next ones back to the workers, so that the run stays responsive."""
 HOPELESS = 3
 """A run whose first so many tiles all fail is given up: the rest would fail too."""
+SYNC_SECONDS = 5.0
+"""Records of tiles that take long are on the disk after so long, whatever its cache loses."""
 
 
 class Segmenting(Stages):
@@ -48,11 +67,13 @@ class Segmenting(Stages):
     folder : RunDirectory
         Whose journal tells which tiles are done.
     queue : TaskQueue
-        Where tasks run.
+        Where tasks run; after segmenting, if other `hands` do that.
     records : RunRecords
         What the merge is told.
     rule : SeamRule
         Judges pairs.
+    hands : Hands, optional
+        Who segments; threads of this process if not given.
     """
 
     def __init__(
@@ -63,13 +84,15 @@ class Segmenting(Stages):
         queue: TaskQueue,
         records: RunRecords,
         rule: SeamRule,
+        hands: Hands | None = None,
     ) -> None:
-        super().__init__(job.plan, job.store, sink, queue, job.stop)
-        self.job, self.folder, self.records = job, folder, records
+        self.hands = hands or OwnHands(job, queue)
+        super().__init__(job.plan, job.store, sink, self.hands.queue, job.stop)
+        self.job, self.folder, self.records, self.after = job, folder, records, queue
         self.total = len(self.plan.grid)
         self.table = job.table
-        if self.table:
-            self.table.open(records.folder)
+        if self.table and records.sums:
+            self.table.use(records.sums)
         self.gathered = Gathered(
             self.plan.grid,
             self.plan.spec.merge,
@@ -82,14 +105,13 @@ class Segmenting(Stages):
         self.took: deque[float] = deque(maxlen=TRIED)
         self.failed: dict[int, str] = {}
         self.attempts: dict[int, int] = {}
-        self.cause: BaseException | None = None
+        self.counted: dict[int, int] = {}
+        self.synced = time.monotonic()
 
     def close(self) -> None:
         """Let go of all work under way; take back labels that were not committed."""
         super().close()
         self.records.close()
-        if self.table:
-            self.table.close()
 
     def finished(self, n_objects: int, path: str, report: MergeReport | None = None) -> RunFinished:
         """Return the last event."""
@@ -105,6 +127,33 @@ class Segmenting(Stages):
             report=report,
         )
 
+    def recall(self, tiles: NDArray[Any], failed: dict[int, str]) -> Iterator[Event]:
+        """Take in tiles of an earlier session, done and failed, and tell them again.
+
+        Parameters
+        ----------
+        tiles : ndarray of `TILE`
+            Those that are done, in the order in which they came.
+        failed : dict of int to str
+            Those that failed and are not tried again, with reasons.
+        """
+        firsts = self.gathered.recall(tiles)
+        for tile, first in zip(tiles, firsts.tolist(), strict=True):
+            number = int(tile["tile"])
+            self.done += 1
+            self.hands.is_done(number, (int(tile["bytes"]), int(tile["digest"])))
+            if tile["skipped"]:
+                yield TileSkipped(self.done, self.total, number, "empty")
+            else:
+                seconds = float(tile["seconds"])
+                yield TileDone(self.done, self.total, number, int(tile["n_core"]), first, seconds)
+        for rows in self.records.rows.chunks():
+            if joined := self.gathered.joins(rows):
+                yield SeamsMerged(self.done, self.total, int(tiles["tile"][-1]), joined)
+        for number, reason in failed.items():
+            self.failed[number] = reason
+            yield TileFailed(self.done, self.total, number, reason, "")
+
     def segment(self, tiles: Iterable[int]) -> Iterator[Event | None]:
         """Segment these tiles, trying again those that fail; None where nothing happened for 0.2 s.
 
@@ -113,46 +162,54 @@ class Segmenting(Stages):
         TileError
             If the first tiles all fail.
         """
-        for ended in self.queue.drain(self._tasks(tiles)):
+        for ended in self.queue.drain(self.hands.task(number, 0) for number in tiles):
             if ended is None:
                 yield None
                 continue
-            (_, number), future = ended
-            yield from self._tile_ended(number, future)
+            yield from self._ended(*ended)
             if not self.done and len(self.failed) >= min(HOPELESS, self.total):
                 self._give_up()
         self.queue.run_here(False)
+        self.queue = self.after
         self.job.source.close()  # painting needs the memory, and no pixels
 
-    def _tasks(self, tiles: Iterable[int]) -> Iterator[tuple[Any, Any, Any]]:
-        """Yield the tasks, and ask for a tile's pixels as soon as it is queued."""
-        for number in tiles:
-            if not self.queue.here:
-                self.job.expect(number)
-            yield ("tile", number), self.job.segment, (number,)
+    def _ended(self, key: Any, future: Future[Any]) -> Iterator[Event | None]:
+        number = key[1]
+        record = self.hands.taken(key, future)
+        if isinstance(record, Failure):
+            yield from self._tile_failed(number, record)
+        elif record is not None:
+            yield from self._tile_done(number, record)
 
-    def _tile_ended(self, number: int, future: Future[TileRecord]) -> Iterator[Event | None]:
-        error = future.exception()
-        if isinstance(error, OutputError) or not isinstance(error, Exception | SystemExit | None):
-            raise error  # a full disk, Ctrl-C: nothing that another try or another tile would mend
-        if error is not None:
-            yield self._tile_failed(number, error)
-            return
-        record = future.result()
+    def _tile_done(self, number: int, record: TileRecord) -> Iterator[Event | None]:
         self.done += 1
         self._choose_thread(record.seconds)
         arrival = record.arrival
         first = self.gathered.take(arrival)
-        self.records.note(arrival)
-        if self.table and record.sums is not None:
-            self.table.append(record.sums)
-        self.folder.record(tile=number, n_core=arrival.n_core, seconds=record.seconds)
+        if self.table and record.sums is not None and self.records.sums:
+            self.records.sums.append(record.sums)
+        self._note(number, record)
+        self.hands.is_done(number, record.stamp)
         if record.skipped:
             yield TileSkipped(self.done, self.total, number, record.skipped)
         else:
             yield TileDone(self.done, self.total, number, arrival.n_core, first, record.seconds)
-        if joined := self.gathered.joins(arrival):
+        if joined := self.gathered.joins():
             yield SeamsMerged(self.done, self.total, number, joined)
+
+    def _note(self, number: int, record: TileRecord) -> None:
+        """Write down that a tile is done: from here on it is never segmented again."""
+        noted, arrival = np.zeros((), TILE), record.arrival
+        noted["tile"], noted["n_core"], noted["interior"] = number, arrival.n_core, arrival.interior
+        noted["seconds"], noted["skipped"] = record.seconds, bool(record.skipped)
+        noted["bytes"], noted["digest"] = record.stamp
+        self.records.note(noted)
+        told = {"tile": number, "n_core": arrival.n_core, "seconds": round(record.seconds, 4)}
+        size, crc = record.stamp
+        self.folder.record(**told, bytes=size, digest=f"{crc:08x}")
+        if record.seconds >= DURABLE_SECONDS and time.monotonic() - self.synced > SYNC_SECONDS:
+            self.records.sync()
+            self.synced = time.monotonic()
 
     def _choose_thread(self, seconds: float) -> None:
         """Segment in this thread while tiles take no longer than handing them over.
@@ -166,23 +223,26 @@ class Segmenting(Stages):
         elif self.done % TRIED_AGAIN == TRIED:
             self.queue.run_here(median(self.took) <= 4 * QUICK_SECONDS)
 
-    def _tile_failed(self, number: int, error: BaseException) -> Event | None:
+    def _tile_failed(self, number: int, failure: Failure) -> Iterator[Event]:
         """Try again, or record the failure."""
+        if failure.fatal is not None:
+            raise failure.fatal
         self.attempts[number] = self.attempts.get(number, 0) + 1
-        same_again = isinstance(error, SeamlabelError)
-        if self.attempts[number] <= self.plan.spec.retries and not same_again:
-            self.queue.add(("tile", number), self.job.segment, number)
-            return None
-        reason = describe_failure(error)
-        self.failed[number] = reason
-        self.cause = self.cause or error
-        self.folder.record(tile=number, failed=reason)
-        detail = "".join(traceback.format_exception(error))
-        return TileFailed(self.done, self.total, number, reason, detail)
+        workers = self.queue.narrow() if failure.memory else 0
+        if workers:  # it was not alone: that try does not count
+            yield WorkersReduced(self.done, self.total, workers, failure.reason)
+        else:
+            self.counted[number] = self.counted.get(number, 0) + 1
+        if workers or (failure.again and self.counted[number] <= self.plan.spec.retries):
+            self.queue.add(*self.hands.task(number, self.attempts[number]))
+            return
+        self.failed[number] = failure.reason
+        self.folder.record(tile=number, failed=failure.reason, detail=failure.detail)
+        yield TileFailed(self.done, self.total, number, failure.reason, failure.detail)
 
     def _give_up(self) -> None:
         number, reason = next(iter(self.failed.items()))
         tried = (
             "The only tile failed" if self.total == 1 else f"The first {len(self.failed)} tiles all failed"
         )
-        raise TileError(number, reason, f"{tried}; nothing was written") from self.cause
+        raise TileError(number, reason, f"{tried}; nothing was written")

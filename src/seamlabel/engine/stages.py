@@ -72,7 +72,7 @@ class Stages:
     def stage(self, stage: Stage, total: int, events: Iterator[Event | None]) -> Iterator[Event]:
         """Wrap a stage's events; None asks for a heartbeat where one is due."""
         start = time.perf_counter()
-        yield StageStarted(0, total, stage)
+        yield StageStarted(self.done, total, stage)
         self.last_event = start
         for event in events:
             now = time.perf_counter()
@@ -83,7 +83,7 @@ class Stages:
         yield StageFinished(self.done, total, stage, time.perf_counter() - start)
 
     def _running(self) -> tuple[int, ...]:
-        return tuple(number for kind, number in self.queue.running() if kind == "tile")
+        return tuple(key[1] for key in self.queue.running() if key[0] == "tile")
 
     def paint(self, solution: Solution) -> Iterator[Event]:
         """Write the final labels and their pyramid, and make them visible."""

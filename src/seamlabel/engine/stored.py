@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 
 PLAN = "plan.json"
 PLACES = "report.npz"
+FORMAT = 2
+"""Of run directories; others are not read."""
 SHOWN = 5
 """Runs that are named where none was found."""
+HOW = ("executor", "scheduler", "workers", "retries", "timeout")
+"""Fields of a spec that say how a run is carried out, and that no label depends on."""
 PLENTY = 1 << 50
 """Bytes: a merge that is done again segments nothing, so tiles need not fit into memory."""
 
@@ -54,6 +58,12 @@ class StoredRun:
         Which objects were kept: those that tiles have alone are counted so.
     output : str
         The store that got the labels.
+    asked : RunSpec
+        What was asked for.
+    identity : dict of str to str
+        What told image and method.
+    kept : bool
+        Whether the run directory was to be kept.
     """
 
     spec: RunSpec
@@ -61,6 +71,9 @@ class StoredRun:
     grid: TileGrid
     keep: ObjectFilter
     output: str
+    asked: RunSpec
+    identity: dict[str, str]
+    kept: bool = False
 
     def plan(self, changes: Mapping[str, Any], *, segments: bool) -> Plan:
         """Return the plan of a merge with some settings changed.
@@ -93,6 +106,23 @@ class StoredRun:
             raise OutputError(msg, "Use the version that the run was made with, or segment again")
         return replace(plan, spec=spec)
 
+    def resumed(self, now: RunSpec) -> Plan:
+        """Return the plan to go on with; how and where tiles are segmented may have changed.
+
+        Parameters
+        ----------
+        now : RunSpec
+            Says executor, scheduler, workers, retries and time-out, and whether labels may be replaced.
+
+        Raises
+        ------
+        SpecError, OutputError
+            As `plan`; such as if memory does not hold a tile any more.
+        """
+        how = {name: getattr(now, name) for name in HOW}
+        plan = self.plan(how, segments=True)
+        return replace(plan, spec=plan.spec.replace(overwrite=now.overwrite), asked=self.asked)
+
     def _of_others(self, changes: Mapping[str, Any]) -> RunSpec:
         """Return the spec; where labels go elsewhere, what is there and the run's table are left alone."""
         target = changes.get("output") or self.spec.output or self.output
@@ -115,8 +145,21 @@ class StoredRun:
             raise SpecError([Problem("merge.z_link", f"planes {state} in the run", "Segment again")])
 
 
-def save_plan(folder: RunDirectory, plan: Plan, output: str) -> None:
-    """Keep what a merge needs to be done again; `output` is the store that gets the labels.
+def save_plan(folder: RunDirectory, plan: Plan, output: str, identity: dict[str, str], kept: bool) -> None:
+    """Keep what a run needs to go on, and a merge to be done again.
+
+    Parameters
+    ----------
+    folder : RunDirectory
+        Where.
+    plan : Plan
+        What is done.
+    output : str
+        The store that gets the labels.
+    identity : dict of str to str
+        What tells image and method.
+    kept : bool
+        Whether the folder is to be kept when all is done.
 
     Raises
     ------
@@ -124,12 +167,15 @@ def save_plan(folder: RunDirectory, plan: Plan, output: str) -> None:
         If it cannot be written.
     """
     found = {
-        "format": 1,
+        "format": FORMAT,
         "spec": pinned(plan).model_dump(mode="json"),
         "info": asdict(plan.info),
         "grid": asdict(plan.grid),
         "keep": asdict(plan.keep),
         "output": os.path.realpath(os.path.expanduser(output)),
+        "asked": (plan.asked or plan.spec).model_dump(mode="json"),
+        "identity": identity,
+        "kept": kept,
     }
     folder.save(PLAN, json.dumps(found, indent=1))
 
@@ -175,12 +221,18 @@ def read_stored(run_dir: Path) -> StoredRun:
     """
     try:
         found = json.loads((run_dir / PLAN).read_text())
+        if found["format"] != FORMAT:
+            msg = f"{run_dir} was made by another version of seamlabel (format {found['format']})"
+            raise OutputError(msg, "Use that version, or segment again")
         spec = RunSpec(**found["spec"])
         grid = TileGrid(**{name: tuple(values) for name, values in found["grid"].items()})
         keep = ObjectFilter(**found["keep"])
-        return StoredRun(spec, _info(found["info"]), grid, keep, found["output"])
+        rest = RunSpec(**found["asked"]), dict(found["identity"]), bool(found["kept"])
+        return StoredRun(spec, _info(found["info"]), grid, keep, found["output"], *rest)
+    except OutputError:
+        raise
     except (FileNotFoundError, NotADirectoryError):
-        msg = f"{run_dir} holds no run that can be merged again"
+        msg = f"{run_dir} holds no run"
         near = _near(run_dir)
         names = ", ".join(map(str, near[:SHOWN])) + (", …" if len(near) > SHOWN else "")
         hint = f"Runs near it: {names}" if near else "Keep one: seamlabel segment IMAGE --keep"

@@ -14,7 +14,6 @@ import numpy as np
 
 from seamlabel.engine.reopen import reopen
 from seamlabel.errors import Problem, SpecError
-from seamlabel.io.records import RecordFile
 from seamlabel.io.tables import check_table, write_table
 from seamlabel.kernels.measure import LabelSums, combine, measure_runs, sum_type
 from seamlabel.kernels.objects import object_table
@@ -23,13 +22,13 @@ from seamlabel.staged import LABEL_BITS, LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from seamlabel.engine.compose import Composer
     from seamlabel.engine.executors import TaskQueue
     from seamlabel.geometry import Box, Tile
+    from seamlabel.io.records import RecordFile
     from seamlabel.io.sources import Source
     from seamlabel.plan import Plan
     from seamlabel.staged import StagedTile
@@ -63,13 +62,13 @@ class ObjectTable:
             check_table(plan.spec.table)
         self._plan, self._source, self._on_table = plan, source, on_table
         self._n_channels = max(1, len(plan.channels))
-        self._dtype = sums_dtype(plan.grid.ndim, self._n_channels, np.dtype(plan.info.dtype))
+        self.dtype = sums_dtype(plan.grid.ndim, self._n_channels, np.dtype(plan.info.dtype))
         self._totals = _Totals()
         self._records: RecordFile | None = None
 
-    def open(self, folder: Path) -> None:
-        """Keep sums of tiles in this folder from now on; without, tiles are measured when painted."""
-        self._records = RecordFile(folder / "sums.bin", self._dtype)
+    def use(self, records: RecordFile) -> None:
+        """Take sums of tiles from this file, of type `dtype`; without, tiles are measured when painted."""
+        self._records = records
 
     def measure(self, tile: Tile, staged: StagedTile, image: NDArray[Any] | None) -> NDArray[Any]:
         """Return the sums of a tile's labels in its core; runs in workers.
@@ -87,7 +86,7 @@ class ObjectTable:
         starts = np.cumsum(staged.lengths) - staged.lengths
         pixels = self._pixels(tile.read, image)
         sums = measure_runs(starts, staged.values, staged.shape, tile.read.start, core, pixels)
-        found = np.zeros(sums.label.size, self._dtype)
+        found = np.zeros(sums.label.size, self.dtype)
         found["key"] = (np.int64(tile.number) << LABEL_BITS) + sums.label
         for name in _COLUMNS:
             found[name] = getattr(sums, name)
@@ -96,11 +95,6 @@ class ObjectTable:
     def _pixels(self, box: Box, image: NDArray[Any] | None = None) -> NDArray[Any]:
         pixels = self._source.read(box) if image is None else image
         return pixels.reshape(self._n_channels, *box.shape)
-
-    def append(self, sums: NDArray[Any]) -> None:
-        """Take in what `measure` gave for a tile."""
-        assert self._records is not None
-        self._records.append(sums)
 
     def fill(self, composer: Composer, queue: TaskQueue) -> Iterator[None]:
         """Add up all sums by object, a bit at a time; `columns` has them then."""
@@ -122,7 +116,7 @@ class ObjectTable:
 
     def _tiles(self) -> Iterator[tuple[int, LabelSums]]:
         """Yield the sums of every tile that was measured, named by plain labels."""
-        rest = np.zeros(0, self._dtype)
+        rest = np.zeros(0, self.dtype)
         for chunk in self._records.chunks() if self._records else ():
             found = np.concatenate([rest, chunk])
             begin = np.flatnonzero(np.diff(found["key"] >> LABEL_BITS, prepend=-1))
@@ -145,7 +139,7 @@ class ObjectTable:
     def columns(self) -> Table:
         """Return the table, once it is filled."""
         plan = self._plan
-        sums = self._totals.sums(_sums(np.zeros(0, self._dtype)))
+        sums = self._totals.sums(_sums(np.zeros(0, self.dtype)))
         joined = plan.joined
         return object_table(
             sums,
@@ -167,11 +161,6 @@ class ObjectTable:
             write_table(self._plan.spec.table, columns)
         if self._on_table:
             self._on_table(columns)
-
-    def close(self) -> None:
-        """Close the file of sums."""
-        if self._records is not None:
-            self._records.close()
 
 
 def table_again(

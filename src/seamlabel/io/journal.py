@@ -1,8 +1,8 @@
 """The run directory: who runs, what was asked, which tiles are done.
 
-``run.json`` holds the spec, ``journal/<writer>.jsonl`` one line per finished tile (``crc32 json``; one
-writer per file, so nothing is ever lost to a race). The lock lies beside the directory, so that it
-can be held while the directory is replaced.
+``run.json`` holds the spec, ``journal/<writer>.jsonl`` one line per finished or failed tile
+(``crc32 json``; one writer per file, so nothing is ever lost to a race). The lock lies beside the
+directory, so that it can be held while the directory is replaced.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ import shutil
 import socket
 import zlib
 from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from seamlabel.errors import OutputError
-from seamlabel.io.owner import is_alive, this_process
+from seamlabel.io.lock import Lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REPORT = "report.json"
 """What the merge of a run that is whole, and was kept, came to."""
@@ -34,9 +38,9 @@ class RunDirectory:
     Parameters
     ----------
     path : Path
-        The folder; one that an ended run left behind is replaced.
+        The folder.
     spec_json : str or None
-        The `RunSpec` as JSON; None opens the folder of an ended run and keeps what is in it.
+        The `RunSpec` as JSON, to `begin` with; None leaves what is in the folder as it is.
 
     Raises
     ------
@@ -44,31 +48,46 @@ class RunDirectory:
         If a live process runs there, or the folder cannot be made.
     """
 
-    def __init__(self, path: Path, spec_json: str | None) -> None:
+    def __init__(self, path: Path, spec_json: str | None = None) -> None:
         self.path = path
-        self._lock = path.with_name(f"{path.name}.lock")
+        self._aside = path.with_name(f"{path.name}~")
+        self._log: Any = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _acquire(self._lock)
+            self._lock = Lock(path.with_name(f"{path.name}.lock"))
         except OutputError:
             raise
         except OSError as error:
             raise _cannot_stage(path, error) from error
-        try:
-            self._log: Any = None
-            self._log = self._make(spec_json)
-        except OSError as error:
-            self.close(keep=spec_json is None)
-            raise _cannot_stage(path, error) from error
-
-    def _make(self, spec_json: str | None) -> Any:
         if spec_json is not None:
+            self.begin(spec_json)
+
+    def begin(self, spec_json: str) -> None:
+        """Make the folder anew: an unfinished run that is there goes, a finished one is put aside.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be made; the lock is let go then.
+        """
+        try:
+            if (self.path / REPORT).exists():
+                remove_folder(self._aside)
+                self.path.rename(self._aside)
             remove_folder(self.path)
             self.path.mkdir(parents=True)
             (self.path / "run.json").write_text(spec_json)
-        (self.path / "journal").mkdir(exist_ok=True)
-        name = f"{socket.gethostname()}-{os.getpid()}.jsonl"
-        return (self.path / "journal" / name).open("a", encoding="utf-8")
+            self._open_log()
+        except OSError as error:
+            self.close(keep=(self.path / REPORT).exists())
+            raise _cannot_stage(self.path, error) from error
+
+    def _open_log(self) -> Any:
+        if self._log is None:
+            (self.path / "journal").mkdir(exist_ok=True)
+            name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}.jsonl"
+            self._log = (self.path / "journal" / name).open("a", encoding="utf-8")
+        return self._log
 
     def record(self, **values: Any) -> None:
         """Append one line; call it once what it tells of is on disk.
@@ -76,12 +95,14 @@ class RunDirectory:
         Raises
         ------
         OutputError
-            If it cannot be written.
+            If it cannot be written, or another process has taken the folder.
         """
+        self._lock.check()
         text = json.dumps(values, separators=(",", ":"))
         try:
-            self._log.write(f"{zlib.crc32(text.encode()):08x} {text}\n")
-            self._log.flush()
+            log = self._open_log()
+            log.write(f"{zlib.crc32(text.encode()):08x} {text}\n")
+            log.flush()
         except OSError as error:
             raise _cannot_stage(self.path, error) from error
 
@@ -100,19 +121,23 @@ class RunDirectory:
         except OSError as error:
             raise _cannot_stage(self.path, error) from error
 
-    def close(self, keep: bool) -> None:
-        """Release the lock; without `keep` remove the folder, and the one above if empty."""
+    def close(self, keep: bool, done: bool = False) -> None:
+        """Release the lock; without `keep` remove the folder, and the one above if empty.
+
+        A finished run that was put aside goes once another is `done`, and comes back where nothing
+        of the other is kept.
+        """
         with suppress(OSError):  # a full disk: what could not be flushed was told when it was written
             if self._log is not None:
                 self._log.close()
-        if keep:
-            self._lock.unlink(missing_ok=True)
-        else:
-            self._remove()
-
-    def _remove(self) -> None:
-        remove_folder(self.path)
-        self._lock.unlink(missing_ok=True)
+        if not keep:
+            remove_folder(self.path)
+        if done:
+            remove_folder(self._aside)
+        elif not self.path.exists():
+            with suppress(OSError):  # there is none
+                self._aside.rename(self.path)
+        self._lock.release()
         parent = self.path.parent
         if parent.suffix == ".seamlabel":
             with suppress(OSError):  # other runs are still there
@@ -125,24 +150,73 @@ def _cannot_stage(path: Path, error: OSError) -> OutputError:
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
     """Return all whole lines of a run directory's journal; torn ones are left out."""
-    records = []
-    for file in sorted((path / "journal").glob("*.jsonl")):
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-            crc, _, text = line.partition(" ")
-            if crc == f"{zlib.crc32(text.encode()):08x}":
-                records.append(json.loads(text))
-    return records
+    return list(journal_lines(path))
+
+
+def journal_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield all whole lines of a run directory's journal; torn ones are left out."""
+    for file in sorted((path / "journal").glob("*.jsonl"), key=os.path.getmtime):
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                crc, _, text = line.rstrip("\n").partition(" ")
+                if crc == f"{zlib.crc32(text.encode()):08x}":
+                    yield json.loads(text)
 
 
 def finished_tiles(path: Path) -> set[int]:
     """Return the tiles that a run directory's journal tells to be staged."""
-    return {record["tile"] for record in read_journal(path) if "failed" not in record}
+    return {line["tile"] for line in journal_lines(path) if "tile" in line and "failed" not in line}
 
 
-def unfinished_runs(target: str | Path) -> list[tuple[Path, int]]:
-    """Return the run directories left beside an OME-Zarr, and how many tiles each finished."""
-    found = [path for path in _run_directories(target) if not (path / REPORT).exists()]
-    return [(path, len(finished_tiles(path))) for path in found]
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that did not reach its end, as its journal tells.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory.
+    done : int
+        Tiles that are staged.
+    total : int
+        Tiles there are; 0 if that is not known.
+    failed : dict of int to str
+        Tiles that failed, with reasons.
+    """
+
+    path: Path
+    done: int
+    total: int
+    failed: dict[int, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return how far it is, such as "812 of 1,024 tiles done, 2 failed"."""
+        total = f"{self.total:,} tile{'s' * (self.total != 1)}" if self.total else "its tiles"
+        failed = f", {len(self.failed):,} failed" if self.failed else ""
+        return f"{self.done:,} of {total} done{failed}"
+
+
+def unfinished_run(path: Path) -> Unfinished | None:
+    """Return how far the run in a directory is; None if there is none, or it is whole, or no tile is done."""
+    if not (path / "run.json").is_file() or (path / REPORT).exists():
+        return None
+    done: set[int] = set()
+    failed: dict[int, str] = {}
+    total = 0
+    for line in journal_lines(path):
+        total = line.get("tiles", total)
+        if "failed" in line:
+            failed[line["tile"]] = str(line["failed"])
+        elif "tile" in line:
+            done.add(line["tile"])
+    failed = {tile: reason for tile, reason in failed.items() if tile not in done}
+    return Unfinished(path, len(done), total, failed) if done else None
+
+
+def unfinished_runs(target: str | Path) -> list[Unfinished]:
+    """Return the runs beside an OME-Zarr that did not reach their end."""
+    found = [unfinished_run(path) for path in _run_directories(target)]
+    return [run for run in found if run is not None]
 
 
 def kept_runs(target: str | Path) -> list[Path]:
@@ -153,59 +227,6 @@ def kept_runs(target: str | Path) -> list[Path]:
 def _run_directories(target: str | Path) -> list[Path]:
     folder = Path(f"{os.path.realpath(target)}.seamlabel")
     return [file.parent for file in sorted(folder.glob("*/run.json"))] if folder.is_dir() else []
-
-
-def _acquire(lock: Path) -> None:
-    """Take a lock, which appears whole or not at all; one of a dead process is taken over."""
-    mine = lock.with_name(f".{lock.name}.{uuid4().hex}")
-    mine.write_text(json.dumps(this_process()))
-    try:
-        for _ in range(5):
-            try:
-                _link(mine, lock)
-            except FileExistsError:
-                _retire(lock)
-            else:
-                return
-    finally:
-        mine.unlink(missing_ok=True)
-    raise OutputError(f"{lock} is being taken by others", "Try again")
-
-
-def _link(mine: Path, lock: Path) -> None:
-    try:
-        os.link(mine, lock)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        with lock.open("x") as file:
-            file.write(mine.read_text())
-
-
-def _retire(lock: Path) -> None:
-    """Move a dead process's lock out of the way.
-
-    Raises
-    ------
-    OutputError
-        If its process is alive.
-    """
-    try:
-        text = lock.read_text()
-    except FileNotFoundError:
-        return
-    with suppress(ValueError):
-        owner = json.loads(text)
-        if is_alive(owner):
-            msg = f"{lock.with_suffix('')} is in use by process {owner['pid']} on {owner['host']}"
-            raise OutputError(msg, f"Wait for it; or remove {lock} if it is gone; or give another name")
-    gone = lock.with_name(f".{lock.name}.{uuid4().hex}")
-    with suppress(FileNotFoundError):
-        lock.rename(gone)
-        if gone.read_text() != text:  # somebody was faster, and this is a live lock
-            with suppress(FileExistsError):
-                os.link(gone, lock)
-        gone.unlink()
 
 
 def remove_folder(folder: Path) -> None:

@@ -6,6 +6,8 @@ They lie on disk, so that memory does not grow with the image. Knows record type
 from __future__ import annotations
 
 import json
+import os
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,9 +39,11 @@ class RecordFile:
     def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
         self.path = path
         self.dtype = dtype
+        self.crc = 0
+        """CRC-32 of what was appended since it was last set to 0."""
         try:
             path.parent.mkdir(exist_ok=True)
-            self._file = path.open("ab", buffering=0)
+            self._file = path.open("a+b", buffering=0)
         except OSError as error:
             raise self._cannot(error) from error
 
@@ -59,11 +63,40 @@ class RecordFile:
         if not records.size:
             return
         data = memoryview(records.astype(self.dtype, copy=False).tobytes())
+        self.crc = zlib.crc32(data, self.crc)
         try:
             while data.nbytes:  # an unbuffered file may take a part only
                 data = data[self._file.write(data) :]
         except OSError as error:
             raise self._cannot(error) from error
+
+    def cut(self, size: int) -> None:
+        """Drop all records from number `size` on, and what is left of one that was not written whole.
+
+        Raises
+        ------
+        OutputError
+            If that cannot be done.
+        """
+        try:
+            self._file.truncate(size * self.dtype.itemsize)
+            self._file.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Return some records; fewer where the file ends."""
+        size = self.dtype.itemsize
+        if hasattr(os, "pread") and not self._file.closed:
+            data = os.pread(self._file.fileno(), (stop - start) * size, start * size)
+            return np.frombuffer(data, self.dtype, len(data) // size)
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(start * size)
+            return np.fromfile(file, self.dtype, stop - start)
+
+    def sync(self) -> None:
+        """Have the disk hold what was appended."""
+        os.fsync(self._file.fileno())
 
     def _cannot(self, error: OSError) -> OutputError:
         msg = f"cannot write {self.path}: {error.strerror or error}"

@@ -13,6 +13,7 @@ import shutil
 import struct
 import tempfile
 import threading
+import zlib
 from collections import OrderedDict
 from functools import cache
 from math import prod
@@ -27,10 +28,14 @@ from seamlabel.errors import OutputError
 from seamlabel.staged import StagedTile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 CACHE_BYTES = 2_000_000
 """Compressed tiles kept in memory, so that small runs seldom read files back."""
+Stamp = tuple[int, int]
+"""Size in bytes and CRC-32 of what is staged of a tile."""
 FOLDER = "staging-{}"
 """Of its own for every run: a tile of a cancelled run may come late."""
 _HEAD = struct.Struct("<4sBBBxIIIQ")
@@ -42,21 +47,35 @@ class StagingStore:
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or str
         The folder of the tiles.
     read_shape : tuple of int
         Shape of every tile's read box.
     """
 
-    def __init__(self, folder: Path, read_shape: tuple[int, ...]) -> None:
-        self._folder = os.fspath(folder)
+    def __init__(self, folder: Path | str, read_shape: tuple[int, ...]) -> None:
+        self.folder = os.fspath(folder)
         self._shape = read_shape
         self._recent: OrderedDict[int, bytes] = OrderedDict()
         self._held = 0
         self._lock = threading.Lock()
 
-    def write(self, tile: int, staged: StagedTile) -> None:
+    def write(self, tile: int, staged: StagedTile, durable: bool = False) -> Stamp:
         """Store a tile's labels; all or nothing.
+
+        Parameters
+        ----------
+        tile : int
+            Its number.
+        staged : StagedTile
+            Its labels.
+        durable : bool
+            Wait until the disk holds them.
+
+        Returns
+        -------
+        tuple of int
+            What `stamp` gives from now on.
 
         Raises
         ------
@@ -64,15 +83,51 @@ class StagingStore:
             If they cannot be written, such as on a full disk.
         """
         packed = pack(staged)
-        part = f"{self._folder}/.{tile}.{threading.get_ident()}"
+        part = f"{self.folder}/.{tile}.{os.getpid()}.{threading.get_ident()}"
         try:
             with open(part, "wb") as file:
                 file.write(packed)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             os.replace(part, self._file(tile))
         except OSError as error:
-            msg = f"cannot stage tile {tile} in {self._folder}: {error.strerror or error}"
+            msg = f"cannot stage tile {tile} in {self.folder}: {error.strerror or error}"
             raise OutputError(msg, "Free some space, or give an output on another disk") from error
         self._keep(tile, packed)
+        return len(packed), zlib.crc32(packed)
+
+    def load(self, tile: int) -> tuple[Stamp, StagedTile | None]:
+        """Return what is on disk for a tile now, and its size and CRC-32; (0, 0) and None for nothing.
+
+        Raises
+        ------
+        OutputError
+            If what is there is not what was written.
+        """
+        try:
+            with open(self._file(tile), "rb", buffering=0) as file:
+                packed = file.readall()
+        except FileNotFoundError:
+            return (0, 0), None
+        return (len(packed), zlib.crc32(packed)), self._unpacked(tile, packed)
+
+    def stamp(self, tile: int) -> Stamp:
+        """Return size and CRC-32 of what is on disk for a tile; (0, 0) if nothing is."""
+        try:
+            with open(self._file(tile), "rb", buffering=0) as file:
+                packed = file.readall()
+        except FileNotFoundError:
+            return 0, 0
+        return len(packed), zlib.crc32(packed)
+
+    def drop(self, unwanted: Callable[[int], bool]) -> None:
+        """Remove the tiles of these numbers, and what was left half written."""
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                number, _, kind = entry.name.partition(".")
+                if not number or (kind == "tile" and number.isdecimal() and unwanted(int(number))):
+                    os.unlink(entry.path)
 
     def read(self, tile: int) -> StagedTile | None:
         """Return a tile's labels, or None for a tile that was not written.
@@ -91,14 +146,17 @@ class StagingStore:
             except FileNotFoundError:
                 return None
             self._keep(tile, packed)
+        return self._unpacked(tile, packed)
+
+    def _unpacked(self, tile: int, packed: bytes) -> StagedTile:
         try:
             return unpack(packed, self._shape)
         except (ValueError, RuntimeError, struct.error) as error:
-            msg = f"the staged tile {tile} in {self._folder} is damaged"
+            msg = f"the staged tile {tile} in {self.folder} is damaged"
             raise OutputError(msg, "Run again: staged tiles cannot be mended") from error
 
     def _file(self, tile: int) -> str:
-        return f"{self._folder}/{tile}.tile"
+        return f"{self.folder}/{tile}.tile"
 
     def _keep(self, tile: int, packed: bytes) -> None:
         with self._lock:
@@ -207,9 +265,9 @@ class Overlay:
     def __init__(self, below: StagingStore, above: StagingStore, replaced: NDArray[np.bool_]) -> None:
         self._below, self._above, self._replaced = below, above, replaced
 
-    def write(self, tile: int, staged: StagedTile) -> None:
+    def write(self, tile: int, staged: StagedTile, durable: bool = False) -> Stamp:
         """Store a tile that is replaced."""
-        self._above.write(tile, staged)
+        return self._above.write(tile, staged, durable)
 
     def read(self, tile: int) -> StagedTile | None:
         """Return a tile's labels, None for an empty one."""

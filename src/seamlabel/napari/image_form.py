@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QVBox
 from seamlabel.napari.path_row import PathRow
 from seamlabel.napari.pictures import OWN, axes_given, guess_axes
 from seamlabel.napari.rows import Note, Section, combo_box
-from seamlabel.plan import human
+from seamlabel.sizes import human
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -70,7 +70,7 @@ class RunControl:
         self.plan, self.progress, self._error = plan, Progress(plan.workers), None
         self._running = set()
         stream = self._canvas.begin_stream(plan)
-        self.worker = RunWorker(lambda: run(plan, image=array), stream.accept)
+        self.worker = RunWorker(lambda: run(plan, image=array, unfinished="restart"), stream.accept)
         self.worker.events.connect(self._take)
         self.worker.failed.connect(self._failed)
         self.worker.finished.connect(self._finished)

@@ -11,7 +11,7 @@ from seamlabel.napari.legend import Legend
 from seamlabel.napari.progress import many
 from seamlabel.napari.rows import Note, Section
 from seamlabel.napari.typing_guard import TypingGuard
-from seamlabel.plan import human
+from seamlabel.sizes import human
 
 if TYPE_CHECKING:
     from seamlabel.axes import ImageInfo

@@ -32,8 +32,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self.tiles: dict[int, StagedTile] = {}
 
-    def write(self, tile: int, staged: StagedTile) -> None:
-        """Keep the labels of a tile, in place of older ones.
+    def write(self, tile: int, staged: StagedTile, durable: bool = False) -> tuple[int, int]:
+        """Keep the labels of a tile, in place of older ones; return (0, 0).
 
         Raises
         ------
@@ -45,6 +45,7 @@ class MemoryStore:
         assert top <= staged.n_all + staged.n_pieces, f"tile {tile}: label {top} of {staged.n_all}"
         assert staged.n_core <= staged.n_all, f"tile {tile}: more labels in the core than in all"
         self.tiles[tile] = staged
+        return 0, 0
 
     def read(self, tile: int) -> StagedTile | None:
         """Return the labels of a tile, or None for one that was never written."""

@@ -114,8 +114,8 @@ def listing(zarr_format: ZarrFormat, attributes: dict[str, Any], name: str | Non
 
 
 def provenance(plan: Plan) -> dict[str, Any]:
-    """Return the run's spec as JSON gives it back; functions become ``module:name``."""
-    spec: dict[str, Any] = json.loads(json.dumps(plan.spec.model_dump(), default=_name))
+    """Return what was asked for as JSON gives it back; functions become ``module:name``."""
+    spec: dict[str, Any] = json.loads(json.dumps((plan.asked or plan.spec).model_dump(), default=_name))
     return spec
 
 

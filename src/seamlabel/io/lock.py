@@ -1,0 +1,143 @@
+"""A lock file that names who holds it, and is touched while they live.
+
+Taken by a link that appears whole or not at all, so that it is safe on network disks. Knows no runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from seamlabel.errors import OutputError
+from seamlabel.io.owner import is_alive, is_elsewhere, this_process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BEAT_SECONDS = 15.0
+"""How often a held lock is touched."""
+STALE_SECONDS = 600.0
+"""After so long without a touch a process of another machine counts as gone. By the clock of the disk."""
+
+
+class Lock:
+    """A lock, held from when it is made until `release`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    OutputError
+        If somebody who lives holds it.
+    OSError
+        If the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lost = False
+        """Whether somebody else took it, thinking that its holder is gone."""
+        self._text = json.dumps({**this_process(), "lock": uuid4().hex})
+        _acquire(path, self._text)
+        self._ended = threading.Event()
+        threading.Thread(target=self._beat, name="seamlabel-lock", daemon=True).start()
+
+    def check(self) -> None:
+        """Tell if the lock was lost.
+
+        Raises
+        ------
+        OutputError
+            If somebody else took it.
+        """
+        if self.lost:
+            msg = f"{self.path} was taken by another process while this one did not answer"
+            raise OutputError(msg, "Let that one finish, or resume the run when it has ended")
+
+    def release(self) -> None:
+        """Let go of the lock."""
+        self._ended.set()
+        with suppress(OSError):
+            if self.path.read_text() == self._text:
+                self.path.unlink()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            try:
+                self.lost = self.path.read_text() != self._text
+                if not self.lost:
+                    os.utime(self.path)
+            except FileNotFoundError:
+                self.lost = True
+            except OSError:  # a disk that does not answer now may later
+                continue
+
+
+def _acquire(lock: Path, text: str) -> None:
+    """Take a lock, which appears whole or not at all; one of a dead process is taken over."""
+    mine = lock.with_name(f".{lock.name}.{uuid4().hex}")
+    mine.write_text(text)
+    try:
+        for _ in range(5):
+            try:
+                _link(mine, lock)
+            except FileExistsError:
+                _retire(lock, mine.stat().st_mtime)
+            else:
+                return
+    finally:
+        mine.unlink(missing_ok=True)
+    raise OutputError(f"{lock} is being taken by others", "Try again")
+
+
+def _link(mine: Path, lock: Path) -> None:
+    try:
+        os.link(mine, lock)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with lock.open("x") as file:
+            file.write(mine.read_text())
+
+
+def _retire(lock: Path, now: float) -> None:
+    """Move a dead process's lock out of the way; `now` is the time by the clock of the disk.
+
+    Raises
+    ------
+    OutputError
+        If its process is alive.
+    """
+    try:
+        text = lock.read_text()
+    except FileNotFoundError:
+        return
+    with suppress(ValueError):
+        owner = json.loads(text)
+        if _lives(owner, lock, now):
+            msg = f"{lock.with_suffix('')} is in use by process {owner['pid']} on {owner['host']}"
+            raise OutputError(msg, f"Wait for it; or remove {lock} if it is gone; or give another name")
+    gone = lock.with_name(f".{lock.name}.{uuid4().hex}")
+    with suppress(FileNotFoundError):
+        lock.rename(gone)
+        if gone.read_text() != text:  # somebody was faster, and this is a live lock
+            with suppress(FileExistsError):
+                os.link(gone, lock)
+        gone.unlink()
+
+
+def _lives(owner: Any, lock: Path, now: float) -> bool:
+    """Return whether the holder lives; of one elsewhere all that can be seen is when it touched the lock."""
+    if not is_elsewhere(owner):
+        return is_alive(owner)
+    try:
+        return now - lock.stat().st_mtime < STALE_SECONDS
+    except FileNotFoundError:
+        return False
