@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from math import ceil, prod
 from typing import Any
 
@@ -101,17 +100,10 @@ def auto_workers(
     tiles: int,
     tile_bytes: int,
     budget: int,
-    cores: int | None,
+    cores: int,
 ) -> int:
     """Return how many tiles to segment at once; 0 if memory does not hold one."""
     fit = budget // max(1, tile_bytes)
     if executor == "serial":
         return min(1, fit)
-    return min(wanted or cores or _cores(), tiles, fit)
-
-
-def _cores() -> int:
-    """Return the processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return min(wanted or cores, tiles, fit)

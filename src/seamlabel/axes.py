@@ -90,6 +90,8 @@ class ImageInfo:
         ``"0.4"``, ``"0.5"``; None for arrays.
     writable : bool
         Whether labels can be written into the image.
+    computed : bool
+        Whether pixels are computed when they are read (dask), so that to read them twice may cost much.
     """
 
     axes: tuple[Axis, ...]
@@ -100,6 +102,7 @@ class ImageInfo:
     path: str | None = None
     ngff_version: str | None = None
     writable: bool = False
+    computed: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:

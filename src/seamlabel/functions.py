@@ -20,6 +20,8 @@ from seamlabel.errors import BackendError
 if TYPE_CHECKING:
     from types import ModuleType
 
+_DATA = ("zarr.json", ".zgroup", ".zarray", "plan.json")
+"""What tells a folder of data from one of programs."""
 _LOADING = (ImportError, SyntaxError, OSError, NameError, AttributeError, TypeError, ValueError)
 
 
@@ -53,6 +55,7 @@ def load_function(target: str, *, purpose: str) -> Any:
         If the file, the module or the function is missing, cannot be loaded or cannot be called.
     """
     place, _, name = target.rpartition(":")
+    _refuse_pythons_own(place, target)
     module = _load_file(place) if place.endswith(".py") else _load_module(place)
     if not hasattr(module, name):
         known = ", ".join(n for n, v in vars(module).items() if callable(v) and not n.startswith("_"))
@@ -61,7 +64,15 @@ def load_function(target: str, *, purpose: str) -> Any:
     if not callable(found):
         msg = f"'{name}' in {place} is of type {type(found).__name__} and cannot be called"
         raise BackendError(msg, f"Name a function that {purpose}")
+    _refuse_pythons_own(str(getattr(found, "__module__", "")), target)
     return found
+
+
+def _refuse_pythons_own(module: str, target: str) -> None:
+    """Raise for functions of Python itself: with some (``exec``, ``pickle.loads``) pixels would be code."""
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        msg = f"'{target}' is a function of Python itself, which takes no pixels"
+        raise BackendError(msg, "Name a function of your own, in a module or a file")
 
 
 def _load_file(place: str) -> ModuleType:
@@ -69,6 +80,7 @@ def _load_file(place: str) -> ModuleType:
     path = Path(place).expanduser().absolute()
     if not path.is_file():
         raise BackendError(f"there is no file {path}", "Check the path; it may be absolute")
+    _refuse_foreign(path)
     spec = spec_from_file_location(f"seamlabel_function_{uuid4().hex}", path)
     if spec is None or spec.loader is None:
         raise BackendError(f"{path} is not a Python file")
@@ -81,6 +93,14 @@ def _load_file(place: str) -> ModuleType:
         msg = f"{path} cannot be loaded: {type(error).__name__}: {error}"
         raise BackendError(msg, f"Run it alone: python {path}") from error
     return module
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise if a file came with data: images and run directories are passed on, and never bring code."""
+    for folder in path.resolve().parents:
+        if folder.suffix == ".seamlabel" or any((folder / name).exists() for name in _DATA):
+            msg = f"{path} lies in an image or in a run directory, code in there is not run"
+            raise BackendError(msg, "Look at it, and if it is yours, copy it elsewhere")
 
 
 def _load_module(place: str) -> ModuleType:

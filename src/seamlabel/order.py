@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from seamlabel.axes import ImageInfo
     from seamlabel.geometry import TileGrid
 
+SAMPLE_VOXELS = 1 << 24
+"""Most pixels that image-wide statistics look at: exact enough, and a second of reading."""
 MOST_CACHE_BYTES = 1 << 29
 SMALL_CACHE_BYTES = 1 << 24
 
@@ -145,12 +147,39 @@ def most_cached(work_bytes: int) -> int:
 
 
 def cache_wanted(info: ImageInfo, level: int, channels: tuple[int, ...], grid: TileGrid, workers: int) -> int:
-    """Return the bytes of decoded chunks that have to be kept to decode each only once."""
-    if info.path is None and info.levels[level].chunks == info.levels[level].shape:
+    """Return the bytes of decoded chunks that have to be kept to decode each only once.
+
+    Of a small image that is computed, all of them: image-wide statistics look at all of it beforehand.
+    """
+    shape = info.levels[level].shape
+    if info.path is None and not info.computed and info.levels[level].chunks == shape:
         return 0  # an array without chunks
     chunks, size = chunk_cells(info, level, channels)
     joined = tuple(info.axes[axis].tiled for axis in info.label_axes)
-    return chunks_held(grid, chunks, joined, at_once(workers)) * size
+    held = chunks_held(grid, chunks, joined, at_once(workers))
+    if info.computed and prod(info.label_values(shape)) <= SAMPLE_VOXELS:
+        held = max(held, prod(-(-n // c) for n, c in zip(info.label_values(shape), chunks, strict=True)))
+    return held * size
+
+
+def cache_limit(info: ImageInfo, work_bytes: int, budget: int) -> int:
+    """Return the most memory for decoded chunks, given the budget of all and what the tiles in hand take.
+
+    Where pixels are computed half of it may be used: to compute them again costs more than to decode them.
+    """
+    spare = max(budget - work_bytes, budget // 32)  # little memory: a small cache, no failure
+    most = budget // 2 if info.computed else min(most_cached(work_bytes), budget // 4)
+    return min(most, spare)
+
+
+def computed_again(info: ImageInfo, held: int, wanted: int) -> list[str]:
+    """Return the warning that a cache does not hold the computed blocks that have to be kept, if so."""
+    if not info.computed or held >= wanted:
+        return []
+    return [
+        f"memory holds {held / 1e6:,.0f} MB of the {wanted / 1e6:,.0f} MB of computed blocks that tiles "
+        "share, so that some are computed again: store the array first (to_zarr), or give it smaller chunks"
+    ]
 
 
 def _lattice(ranges: list[range]) -> Iterator[tuple[int, ...]]:

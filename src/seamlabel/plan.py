@@ -27,7 +27,7 @@ from seamlabel.checks import (
 )
 from seamlabel.describing import summary
 from seamlabel.errors import Problem, SpecError
-from seamlabel.order import at_once, cache_wanted, chunk_cells, most_cached, tile_order
+from seamlabel.order import at_once, cache_limit, cache_wanted, chunk_cells, computed_again, tile_order
 from seamlabel.staged import ObjectFilter
 
 if TYPE_CHECKING:
@@ -213,12 +213,12 @@ def resolve(
         raise SpecError(problems)
     tile_bytes = prod(grid.read_shape) * cost
     each = tile_bytes + (PROCESS_BYTES if spec.executor in ("processes", "dask") else 0)
-    workers = auto_workers(spec.workers, spec.executor, len(grid), each, budget, cores)
+    most = cores or memory.cores()
+    workers = auto_workers(spec.workers, spec.executor, len(grid), each, budget, most)
     if workers < 1:
         raise SpecError([too_large(each, budget, grid)])
     wanted = cache_wanted(info, spec.level, channels, grid, workers)
-    spare = max(budget - workers * tile_bytes, budget // 32)  # little memory: a small cache, no failure
-    cache_bytes = min(wanted, most_cached(workers * tile_bytes), budget // 4, spare)
+    cache_bytes = min(wanted, cache_limit(info, workers * tile_bytes, budget))
     min_size, params = _whole_objects(sizes[0], backend, params)
     target = spec.output or spec.image
     return Plan(
@@ -237,5 +237,5 @@ def resolve(
         cache_bytes=cache_bytes,
         output=target,
         run_dir=f"{os.path.realpath(os.path.expanduser(target))}.seamlabel/{spec.name}" if target else None,
-        warnings=tuple(warnings),
+        warnings=(*warnings, *computed_again(info, cache_bytes, wanted)),
     )

@@ -136,9 +136,16 @@ def _size(value: Any) -> Any:
     return value
 
 
+_RESERVED = {"CON", "PRN", "AUX", "NUL"} | {f"{port}{n}" for port in ("COM", "LPT") for n in range(10)}
+"""What Windows takes for devices, whatever follows after a dot."""
+
+
 def _name(value: str) -> str:
     if value in {"zarr.json", "labels.json"}:
         msg = "taken by the store itself"
+        raise ValueError(msg)
+    if value.endswith(".") or value.partition(".")[0].upper() in _RESERVED:
+        msg = "no folder can have that name on Windows"
         raise ValueError(msg)
     return value
 

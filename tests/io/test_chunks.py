@@ -191,6 +191,8 @@ def test_zarr_is_asked_once_for_what_a_box_misses():
     reader, cuts = reader_of(array), []
 
     class Noting:
+        store = array.store
+
         def __getitem__(self, cut):
             cuts.append(cut)
             return array[cut]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numcodecs import Zstd
 
 from seamlabel.errors import OutputError
-from seamlabel.io import staging
-from seamlabel.io.staging import create_staging, open_staging, pack, unpack
+from seamlabel.io import packing, staging
+from seamlabel.io.packing import pack, unpack
+from seamlabel.io.staging import create_staging, open_staging
 from seamlabel.staged import StagedTile
 
 
@@ -47,15 +50,16 @@ def test_tiles_are_read_back_by_this_store_and_others(tmp_path):
 
 
 @given(
-    lengths=st.lists(st.sampled_from([1, 2, 255, 256, 70_000]), max_size=5),
-    top=st.sampled_from([1, 255, 256, 65_535, 65_536, 2**31 - 1]),
+    lengths=st.lists(st.sampled_from([1, 2, 255, 256, 70_000]), min_size=1, max_size=5),
+    top=st.sampled_from([1, 255, 256, 65_535, 65_536]),
     area=st.sampled_from([1, 2**16, 2**33]),
 )
 def test_numbers_of_every_size_are_kept(lengths, top, area):
-    values = np.array([top] * len(lengths), np.int64)
     shape = (1, int(sum(lengths)))
+    top = min(top, shape[1])  # a tile has no more labels and pieces than voxels
+    values = np.array([top] * len(lengths), np.int64)
     table = np.array([area], np.int64), np.array([3], np.uint8)
-    given = StagedTile(shape, values, np.array(lengths, np.int64), 1, *table)
+    given = StagedTile(shape, values, np.array(lengths, np.int64), 1, *table, top - 1)
     back = unpack(pack(given), shape)
     assert back.values.tolist() == values.tolist()
     assert back.lengths.tolist() == lengths
@@ -70,6 +74,40 @@ def test_tiles_beyond_the_memory_kept_come_from_disk(tmp_path, monkeypatch):
         read = list(pool.map(store.read, range(50)))
     assert all(same(staged, n, (20, 20)) for n, staged in enumerate(read))
     assert store._held <= 200 or len(store._recent) == 1
+
+
+BOMBS = {
+    "more runs than voxels": {"n_runs": 1 << 60},
+    "more labels than voxels": {"n_all": (1 << 32) - 1},
+    "more pieces than voxels": {"n_pieces": (1 << 32) - 1},
+    "more labels in the core than labels": {"n_core": 1 << 20},
+    "a width that is none": {"value": 0},
+    "a bomb behind the header": {"body": bytes(1 << 28)},
+    "a run that is too long": {"lengths": np.array([1 << 62, 2, 1 << 62, (1 << 63) + 40], np.uint64)},
+    "a label that is not there": {"values": np.array([0, 1, 200, 1], np.uint64)},
+}
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_a_tile_that_claims_too_much_is_refused_in_bounded_memory(tmp_path, case):
+    change = dict(BOMBS[case])
+    values = change.pop("values", np.array([0, 1, 0, 1], np.uint64))
+    lengths = change.pop("lengths", np.array([10, 10, 10, 12], np.uint64))
+    body = b"".join([values.tobytes(), lengths.tobytes(), np.array([22], np.uint64).tobytes(), b"\1"])
+    head = {"value": 8, "length": 8, "area": 8, "n_core": 1, "n_all": 1, "n_pieces": 0, "n_runs": 4}
+    body = change.pop("body", body)
+    packed = packing._HEAD.pack(packing._MAGIC, *(head | change).values()) + bytes(Zstd().encode(body))
+    create_staging(tmp_path, (6, 7))
+    (folder,) = tmp_path.glob("staging-*")
+    (folder / "4.tile").write_bytes(packed)
+    tracemalloc.start()
+    try:
+        with pytest.raises(OutputError, match="tile 4") as caught:
+            open_staging(tmp_path).read(4)
+        assert caught.value.hint
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

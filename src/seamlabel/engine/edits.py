@@ -88,7 +88,7 @@ def _edit(kind: str, points: Any) -> Edit:
         raise SpecError([Problem("edits", f"{kind!r} is unknown", f"Use {', '.join(POINTS)}")])
     try:
         found = tuple(tuple(_whole(number) for number in point) for point in points)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = ()
     if len(found) != POINTS[kind]:
         count = "two points" if POINTS[kind] == 2 else "one point"
@@ -177,7 +177,7 @@ def from_json(text: str) -> list[Edit]:
     """
     try:
         return [_edit(item["kind"], item["points"]) for item in json.loads(text)]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         if isinstance(error, SpecError):
             raise
         fix = 'Give a list such as [{"kind": "cut", "points": [[10, 20], [10, 35]]}]'

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from seamlabel.auto import _cores as cores
+from seamlabel import memory
 from seamlabel.engine import remote
 from seamlabel.engine.executors import SerialExecutor, TaskQueue, ThreadExecutor, make_executor
 from seamlabel.engine.hands import FarHands, OwnHands
@@ -46,7 +46,7 @@ class Pools:
         self._scheduler = plan.spec.scheduler if scheduler is None else scheduler
         self._workers: Executor | None = None
         if self.far:
-            threads = min(cores(), MOST_THREADS)
+            threads = min(memory.cores(), MOST_THREADS)
             self._own: Executor = ThreadExecutor(threads)
         else:
             threads = plan.workers

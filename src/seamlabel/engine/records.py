@@ -111,10 +111,12 @@ class RunRecords:
 
     def of_tile(self, noted: NDArray[Any]) -> dict[str, NDArray[Any]] | None:
         """Return the records of a tile, file by file; None if they are not what was written."""
-        found = {}
+        found, sizes = {}, dict(zip(_FILES, self._sizes(), strict=True))
         for name, start, stop, crc in zip(_FILES, noted["start"], noted["stop"], noted["crc"], strict=True):
             if name not in self._files:
                 continue
+            if not 0 <= start <= stop <= sizes[name]:
+                return None
             records = self._files[name].read(int(start), int(stop)) if stop > start else _NOTHING
             if zlib.crc32(records.tobytes()) != crc or records.size != stop - start:
                 return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,6 +33,8 @@ from seamlabel.events import Event, RunFinished, RunStarted
 from seamlabel.io.generations import settle
 from seamlabel.io.journal import RunDirectory
 from seamlabel.io.ngff.labels import open_sink
+from seamlabel.io.ngff.strict import MOST_BYTES
+from seamlabel.io.regular import Irregular, read_regular
 from seamlabel.io.staging import open_staging, staging_folder
 from seamlabel.kernels.solve import MergeInput, solve
 
@@ -277,6 +279,10 @@ def _job(stored: StoredRun, image: Any, segmenter: Segmenter | None) -> TileJob:
 
 def _decided(path: Path, edits: Sequence[Edit], forget: bool) -> list[Edit]:
     """Return all edits, those made before first."""
-    file = path / EDITS
-    before = from_json(file.read_text()) if file.exists() and not forget else []
+    before: list[Edit] = []
+    with suppress(FileNotFoundError):
+        try:
+            before = [] if forget else from_json(read_regular(path / EDITS, MOST_BYTES).decode())
+        except (Irregular, UnicodeDecodeError) as error:
+            raise OutputError(f"{path / EDITS} cannot be read: {error}", "Forget the edits") from None
     return list(dict.fromkeys([*before, *edits]))

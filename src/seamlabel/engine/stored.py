@@ -9,6 +9,7 @@ import io
 import json
 import os
 from dataclasses import asdict, dataclass, fields, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from seamlabel.errors import OutputError, Problem, SpecError
 from seamlabel.geometry import TileGrid
 from seamlabel.io.journal import REPORT
 from seamlabel.io.ngff.model import label_names
+from seamlabel.io.ngff.strict import load_document
 from seamlabel.plan import Plan, resolve
 from seamlabel.spec import RunSpec
 from seamlabel.staged import ObjectFilter
@@ -220,7 +222,7 @@ def read_stored(run_dir: Path) -> StoredRun:
         If there is no such run, or it cannot be understood.
     """
     try:
-        found = json.loads((run_dir / PLAN).read_text())
+        found = load_document(run_dir / PLAN)
         if found["format"] != FORMAT:
             msg = f"{run_dir} was made by another version of seamlabel (format {found['format']})"
             raise OutputError(msg, "Use that version, or segment again")
@@ -228,7 +230,7 @@ def read_stored(run_dir: Path) -> StoredRun:
         grid = TileGrid(**{name: tuple(values) for name, values in found["grid"].items()})
         keep = ObjectFilter(**found["keep"])
         rest = RunSpec(**found["asked"]), dict(found["identity"]), bool(found["kept"])
-        return StoredRun(spec, _info(found["info"]), grid, keep, found["output"], *rest)
+        return StoredRun(spec, _info(found["info"]), grid, keep, str(found["output"]), *rest)
     except OutputError:
         raise
     except (FileNotFoundError, NotADirectoryError):
@@ -237,7 +239,7 @@ def read_stored(run_dir: Path) -> StoredRun:
         names = ", ".join(map(str, near[:SHOWN])) + (", …" if len(near) > SHOWN else "")
         hint = f"Runs near it: {names}" if near else "Keep one: seamlabel segment IMAGE --keep"
         raise OutputError(msg, hint) from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         msg = f"{run_dir / PLAN} cannot be understood: {error}"
         raise OutputError(msg, "Segment again, or use the version that made it") from error
 
@@ -254,7 +256,18 @@ def _near(path: Path) -> list[Path]:
 def _info(found: dict[str, Any]) -> ImageInfo:
     levels = tuple(LevelInfo(**_tuples(level)) for level in found["levels"])
     axes = tuple(Axis(**axis) for axis in found["axes"])
+    if not levels or not all(_is_sound(level, len(axes)) for level in levels):
+        raise ValueError("its levels have no shape or size that can be right")
     return ImageInfo(**{**_tuples(found), "levels": levels, "axes": axes})
+
+
+def _is_sound(level: LevelInfo, ndim: int) -> bool:
+    """Return whether a level is one that an image can have; somebody else may have written it."""
+    parts = (level.shape, level.chunks, level.scale, level.translation)
+    numbers = [n for part in parts for n in part]
+    known = all(len(part) == ndim for part in parts) and all(abs(n) < 1 << 53 for n in numbers)
+    whole = all(type(n) is int and n > 0 for n in (*level.shape, *level.chunks))
+    return known and whole and prod(level.shape) < 1 << 53 and all(n > 0 for n in level.scale)
 
 
 def _tuples(found: dict[str, Any]) -> dict[str, Any]:

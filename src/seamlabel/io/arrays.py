@@ -24,6 +24,9 @@ def array_info(image: Any, axes: str | None) -> ImageInfo:
     if not all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__")):
         msg = f"{type(image).__name__} is neither a path nor an array"
         raise ImageError(msg, "Give the path of an OME-Zarr, or a numpy, zarr or dask array")
+    if any(n != n for n in image.shape):
+        msg = f"an array of shape {tuple(image.shape)}: how long it is has not been computed"
+        raise ImageError(msg, "Let dask find out: array.compute_chunk_sizes()")
     shape = tuple(int(n) for n in image.shape)
     names = axes.lower() if axes else _DEFAULT_AXES.get(len(shape), "")
     if not set(names) <= set(_LETTERS):
@@ -46,12 +49,16 @@ def array_info(image: Any, axes: str | None) -> ImageInfo:
         dtype=dtype.newbyteorder("=").name,
         levels=(LevelInfo("", shape, _chunks(image, shape), (1.0,) * len(shape), (0.0,) * len(shape)),),
         channels=tuple(map(str, range(count))),
+        computed=hasattr(image, "__dask_graph__"),
     )
 
 
 def _chunks(image: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the chunk shape: zarr and h5py give numbers, dask all sizes along each axis, numpy none."""
+    """Return the chunk shape, of dask's chunks the longest along each axis.
+
+    zarr and h5py give numbers, dask all sizes along each axis, numpy none.
+    """
     chunks = getattr(image, "chunks", None)
     if not chunks or len(chunks) != len(shape):
         return shape
-    return tuple(int(c[0]) if isinstance(c, tuple) else int(c) for c in chunks)
+    return tuple(int(max(c)) if isinstance(c, tuple) else int(c) for c in chunks)

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
+from seamlabel.io.blame import read_zarr
+from seamlabel.io.blocks import dask_blocks
 from seamlabel.io.direct import chunk_files
+from seamlabel.io.spans import chunks_of, longest, parts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -24,12 +27,10 @@ if TYPE_CHECKING:
     from seamlabel.geometry import Box
     from seamlabel.io.cache import ChunkCache
     from seamlabel.io.direct import ChunkFiles
+    from seamlabel.io.spans import Chunks, Part
 
     Index = tuple[int, ...]
     Key = tuple["ChunkReader", Index]
-
-_Part = tuple[int, slice, slice]
-"""Along one axis: index of a chunk, what is wanted of it, and where that goes."""
 
 
 class ChunkReader:
@@ -56,9 +57,13 @@ class ChunkReader:
         """Chunks decoded so far, those decoded again counted again; 0 for arrays without chunks."""
         self._cache, self._lock = cache, Lock()
         self._files: ChunkFiles | None = chunk_files(array) if isinstance(array, zarr.Array) else None
-        chunks = _regular_chunks(array)
+        self._blocks = dask_blocks(array)
+        chunks: tuple[Chunks, ...] = tuple(array.chunks) if isinstance(array, zarr.Array) else ()
+        if self._blocks:
+            chunks = tuple(map(chunks_of, self._blocks.sizes))
         self._chunks = chunks or self.shape
-        self._chunk_bytes = prod(self._chunks) * self.dtype.itemsize
+        self._chunk_shape = tuple(map(longest, self._chunks))
+        self._chunk_bytes = prod(self._chunk_shape) * self.dtype.itemsize
         self._cached = bool(chunks) and self._chunk_bytes <= cache.budget
         self._whole = isinstance(array, zarr.Array) and self._files is None
 
@@ -92,22 +97,24 @@ class ChunkReader:
         ------
         ImageError
             If a chunk file is damaged.
+        OSError
+            If the system cannot read one, or the whole image is gone.
         """
         cut = self._clip(box)
         axes = self._parts(cut)
         size = prod(map(len, axes)) * self._chunk_bytes
         if not size or not self._cached or (self._whole and size > self._cache.budget):
             return self._straight(cut, prod(map(len, axes)))
-        keys = [(self, tuple(i for i, _, _ in parts)) for parts in product(*axes)]
+        keys = [(self, tuple(i for i, _, _ in met)) for met in product(*axes)]
         if len(keys) == 1:
             chunk = self._cache.get(keys, self._load)[keys[0]]
             return chunk[tuple(inside for ((_, inside, _),) in axes)].copy()
         # zarr is asked for all chunks at once; of others one at a time is held besides the cache's.
         together = self._cache.get(keys, self._load) if self._whole else {}
         out = np.empty(tuple(s.stop - s.start for s in cut), self.dtype)
-        for key, parts in zip(keys, product(*axes), strict=True):
+        for key, met in zip(keys, product(*axes), strict=True):
             chunk = together[key] if together else self._cache.get([key], self._load)[key]
-            out[tuple(to for _, _, to in parts)] = chunk[tuple(inside for _, inside, _ in parts)]
+            out[tuple(to for _, _, to in met)] = chunk[tuple(inside for _, inside, _ in met)]
         return out
 
     def warm(self, box: Box | Sequence[slice]) -> None:
@@ -129,19 +136,21 @@ class ChunkReader:
         spans = [s.indices(n) for s, n in zip(wanted, self.shape, strict=True)]
         return tuple(slice(start, max(start, stop)) for start, stop, _ in spans)
 
-    def _parts(self, cut: tuple[slice, ...]) -> list[list[_Part]]:
-        return [_along(s.start, s.stop, c) for s, c in zip(cut, self._chunks, strict=True)]
+    def _parts(self, cut: tuple[slice, ...]) -> list[list[Part]]:
+        return [parts(s.start, s.stop, c) for s, c in zip(cut, self._chunks, strict=True)]
 
     def _indices(self, box: Box | Sequence[slice]) -> Iterator[Index]:
-        return product(*([i for i, _, _ in parts] for parts in self._parts(self._clip(box))))
+        return product(*([i for i, _, _ in along] for along in self._parts(self._clip(box))))
 
     def _straight(self, cut: tuple[slice, ...], chunks: int) -> NDArray[Any]:
         """Cut from the array itself."""
-        pixels = _pixels(self.array[cut])
         if isinstance(self.array, zarr.Array):
+            pixels = _pixels(read_zarr(self.array, cut))
             self._count(chunks)
             return np.ascontiguousarray(pixels)
-        return pixels.copy(order="C")  # a segmenter that works in place must not touch the user's array
+        return _pixels(self.array[cut]).copy(
+            order="C"
+        )  # a segmenter that works in place must not touch the user's array
 
     def _load(self, keys: list[Key]) -> Iterator[tuple[Key, NDArray[Any]]]:
         indices = [index for _, index in keys]
@@ -151,10 +160,11 @@ class ChunkReader:
     def _one(self, index: Index) -> tuple[Index, NDArray[Any]]:
         if self._files is None:
             self._count(1)
-            return index, _pixels(self.array.blocks[index]).view()  # the flags of dask's own stay as they are
+            assert self._blocks is not None
+            return index, self._blocks.compute(index).view()  # the flags of dask's own stay as they are
         chunk = self._files.read(index)
         if chunk is None:
-            return index, np.broadcast_to(self._files.fill, self._chunks)
+            return index, np.broadcast_to(self._files.fill, self._chunk_shape)
         self._count(1)
         return index, chunk
 
@@ -163,13 +173,15 @@ class ChunkReader:
         for rectangle in rectangles(indices):
             cut = tuple(
                 slice(r.start * c, min(r.stop * c, n))
-                for r, c, n in zip(rectangle, self._chunks, self.shape, strict=True)
+                for r, c, n in zip(rectangle, self._chunk_shape, self.shape, strict=True)
             )
-            pixels = _pixels(self.array[cut])
+            pixels = _pixels(read_zarr(self.array, cut))
             self._count(prod(map(len, rectangle)))
             for index in product(*rectangle):
-                starts = [(i - r.start) * c for i, r, c in zip(index, rectangle, self._chunks, strict=True)]
-                part = pixels[tuple(slice(a, a + c) for a, c in zip(starts, self._chunks, strict=True))]
+                starts = [
+                    (i - r.start) * c for i, r, c in zip(index, rectangle, self._chunk_shape, strict=True)
+                ]
+                part = pixels[tuple(slice(a, a + c) for a, c in zip(starts, self._chunk_shape, strict=True))]
                 yield index, part if part.size == pixels.size else part.copy()
 
     def _count(self, chunks: int) -> None:
@@ -189,26 +201,6 @@ def rectangles(indices: Collection[Index]) -> Iterator[tuple[range, ...]]:
             found[axis] = grown
         left.difference_update(product(*found))
         yield tuple(found)
-
-
-def _along(start: int, stop: int, chunk: int) -> list[_Part]:
-    """Return the parts of the chunks along one axis that ``start:stop`` is made of."""
-    parts = []
-    for i in range(start // chunk, -(-stop // chunk) if stop > start else 0):
-        low, high = max(start, i * chunk), min(stop, (i + 1) * chunk)
-        parts.append((i, slice(low - i * chunk, high - i * chunk), slice(low - start, high - start)))
-    return parts
-
-
-def _regular_chunks(array: Any) -> tuple[int, ...]:
-    """Return the chunk shape of a zarr array, or of a dask array with equal blocks; () of others."""
-    if isinstance(array, zarr.Array):
-        return tuple(array.chunks)
-    if not hasattr(array, "__dask_graph__") or not hasattr(array, "blocks"):
-        return ()
-    sizes = [tuple(axis) for axis in array.chunks]
-    regular = all(set(axis[:-1]) <= {axis[0]} and 0 < axis[-1] <= axis[0] for axis in sizes)
-    return tuple(axis[0] for axis in sizes) if regular else ()
 
 
 def _pixels(part: Any) -> NDArray[Any]:

@@ -8,32 +8,23 @@ from __future__ import annotations
 
 import mmap
 import os
-import struct
 import zlib
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numcodecs import Blosc, GZip, Zlib, Zstd
 from zarr.storage import LocalStore
 
-from seamlabel.errors import ImageError
+from seamlabel.io.blame import check_there, corrupt, is_there, unreadable
+from seamlabel.io.bounded import decode_exactly, zstd_size
+from seamlabel.io.guarded import GuardedStore, most_encoded
+from seamlabel.io.regular import Irregular, read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-_DECODE: dict[str, Callable[..., Any]] = {
-    "": bytes,
-    "blosc": Blosc().decode,
-    "gzip": GZip().decode,
-    "zlib": Zlib().decode,
-    "zstd": Zstd().decode,
-}
-_BLOSC_HEADER = struct.Struct("<4B3I")
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_DECODED = ("", "blosc", "gzip", "zlib", "zstd")
 _LARGE = 1 << 20
 """Chunks of so many bytes get memory of their own: mixed with small things on the heap, what they leave when
 they are dropped is split, and the process grows to twice what the cache holds."""
@@ -83,8 +74,17 @@ class ChunkFiles:
         return f"{self.folder}{self.prefix}{self.separator.join(map(str, index))}"
 
     def exists(self, index: tuple[int, ...]) -> bool:
-        """Return whether the chunk at this index has a file."""
-        return os.path.isfile(self.path(index))
+        """Return whether the chunk at this index has a file; one that cannot be read is told when it is.
+
+        Raises
+        ------
+        OSError
+            If the system does not tell, or the whole image is gone.
+        """
+        found = is_there(self.path(index))
+        if not found:
+            check_there(self.folder)
+        return found
 
     def read(self, index: tuple[int, ...]) -> NDArray[Any] | None:
         """Return the whole chunk at this index in native byte order; None if it has no file.
@@ -93,57 +93,32 @@ class ChunkFiles:
         ------
         ImageError
             If the file does not hold such a chunk.
+        OSError
+            If the system cannot read it, or the whole image is gone.
         """
         path = self.path(index)
-        try:
-            with open(path, "rb", buffering=0) as file:
-                data = file.readall()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):  # what zarr takes for missing
-            return None
         size = prod(self.shape) * self.stored.itemsize
         try:
-            if self.codec == "blosc":
-                _check_blosc(data, size)
-            own = size >= _LARGE and _says_its_size(self.codec, data, size)
-            out = {"out": np.frombuffer(mmap.mmap(-1, size), np.uint8)} if own else {}
-            pixels = _DECODE[self.codec](data, **out)
+            data = read_regular(path, most_encoded(size))
+        except (FileNotFoundError, NotADirectoryError):  # what zarr takes for missing
+            check_there(self.folder)
+            return None
+        except Irregular as error:
+            raise corrupt(path, str(error)) from None
+        except OSError as error:
+            raise unreadable(path, error) from error
+        try:
+            own = size >= _LARGE and (
+                self.codec == "blosc" or (self.codec == "zstd" and zstd_size(data) == size)
+            )
+            out = np.frombuffer(mmap.mmap(-1, size), np.uint8) if own else None
+            pixels = decode_exactly(self.codec, data, size, out)
         except (RuntimeError, ValueError, OSError, EOFError, zlib.error) as error:
-            raise _corrupt(path, str(error)) from None
+            raise corrupt(path, str(error)) from None
         if len(pixels) != size:
-            raise _corrupt(path, f"{len(pixels)} bytes where {size} belong")
+            raise corrupt(path, f"{len(pixels)} bytes where {size} belong")
         chunk = np.frombuffer(pixels, self.stored).reshape(self.shape)
         return chunk.astype(self.stored.newbyteorder("="), copy=False)
-
-
-def _check_blosc(data: bytes, size: int) -> None:
-    """Raise if the header does not fit: blosc believes it and would read past the end."""
-    if len(data) < _BLOSC_HEADER.size:
-        msg = f"{len(data)} bytes are no blosc frame"
-        raise ValueError(msg)
-    *_, decoded, _, encoded = _BLOSC_HEADER.unpack_from(data)
-    if decoded != size or encoded > len(data):
-        msg = f"{encoded} bytes for {decoded} are announced, {len(data)} are there and {size} belong"
-        raise ValueError(msg)
-
-
-def _says_its_size(codec: str, data: bytes, size: int) -> bool:
-    """Return whether it is sure beforehand that so many bytes are decoded, or that this fails.
-
-    For zstd it stands in the header of the frame (RFC 8878, section 3.1.1.1).
-    """
-    if codec != "zstd" or data[:4] != _ZSTD_MAGIC or len(data) < 18:
-        return codec == "blosc"  # which is checked
-    single = data[4] >> 5 & 1
-    start = 6 - single + (0, 1, 2, 4)[data[4] & 3]
-    length = (single, 2, 4, 8)[data[4] >> 6]
-    said = int.from_bytes(data[start : start + length], "little") + (256 if length == 2 else 0)
-    return bool(length) and said == size
-
-
-def _corrupt(path: str, why: str) -> ImageError:
-    return ImageError(
-        f"{path} is no chunk of this image: {why}", "It is damaged: copy or write the image again"
-    )
 
 
 def chunk_files(array: Any) -> ChunkFiles | None:
@@ -156,14 +131,14 @@ def chunk_files(array: Any) -> ChunkFiles | None:
         by nothing or one of blosc, gzip, zlib (zarr 2 only) and zstd, and if its metadata say
         nothing beyond that.
     """
-    if type(array.store) is not LocalStore:
+    if type(array.store) not in (GuardedStore, LocalStore):
         return None
     meta = array.metadata.to_dict()
     found = {2: _version_2, 3: _version_3}.get(meta.get("zarr_format"), lambda _: None)(meta)
     if found is None:
         return None
     prefix, separator, shape, stored, codec = found
-    if not shape or separator not in (".", "/") or codec not in _DECODE or stored.kind not in "biuf":
+    if not shape or separator not in (".", "/") or codec not in _DECODED or stored.kind not in "biuf":
         return None
     folder = os.path.join(str(array.store.root), array.path, "")
     fill = array.metadata.fill_value

@@ -19,12 +19,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from seamlabel.errors import OutputError
+from seamlabel.io.regular import read_regular
 from seamlabel.io.staging import staging_folder
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 STATE = "state.json"
 FIRST = "records"
+_FOLDER = re.compile(rf"{FIRST}(-[0-9a-f]{{8}})?")
+"""Nothing outside of the run directory is moved or removed, whatever is written there."""
+_MOST_BYTES = 1 << 28
 
 
 def records_folder(run_dir: Path) -> Path:
@@ -116,13 +121,16 @@ def settle(run_dir: Path) -> Path:
 
 def _state(run_dir: Path) -> dict[str, Any]:
     try:
-        state: dict[str, Any] = json.loads((run_dir / STATE).read_text())
+        state = json.loads(read_regular(run_dir / STATE, _MOST_BYTES))
+        folder, empty = state["records"], state["empty"]
+        if not _FOLDER.fullmatch(folder) or (run_dir / folder).is_symlink():
+            raise ValueError(folder)
+        return {"records": folder, "empty": [int(tile) for tile in empty]}
     except FileNotFoundError:
         return {"records": FIRST, "empty": []}
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         msg = f"{run_dir / STATE} is damaged"
         raise OutputError(msg, "Segment again: nothing else says which records count") from error
-    return state
 
 
 def _flush(path: Path) -> None:

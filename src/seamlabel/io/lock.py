@@ -22,6 +22,8 @@ BEAT_SECONDS = 15.0
 """How often a held lock is touched."""
 STALE_SECONDS = 600.0
 """After so long without a touch a process of another machine counts as gone. By the clock of the disk."""
+_held: set[str] = set()
+"""What the locks that this process holds say: others of it could not be removed when they were released."""
 
 
 class Lock:
@@ -45,7 +47,12 @@ class Lock:
         self.lost = False
         """Whether somebody else took it, thinking that its holder is gone."""
         self._text = json.dumps({**this_process(), "lock": uuid4().hex})
-        _acquire(path, self._text)
+        _held.add(self._text)
+        try:
+            _acquire(path, self._text)
+        except BaseException:
+            _held.discard(self._text)
+            raise
         self._ended = threading.Event()
         threading.Thread(target=self._beat, name="seamlabel-lock", daemon=True).start()
 
@@ -64,6 +71,7 @@ class Lock:
     def release(self) -> None:
         """Let go of the lock."""
         self._ended.set()
+        _held.discard(self._text)
         with suppress(OSError):
             if self.path.read_text() == self._text:
                 self.path.unlink()
@@ -93,7 +101,8 @@ def _acquire(lock: Path, text: str) -> None:
             else:
                 return
     finally:
-        mine.unlink(missing_ok=True)
+        with suppress(OSError):  # the lock may be taken already: that counts
+            mine.unlink(missing_ok=True)
     raise OutputError(f"{lock} is being taken by others", "Try again")
 
 
@@ -121,7 +130,7 @@ def _retire(lock: Path, now: float) -> None:
         return
     with suppress(ValueError):
         owner = json.loads(text)
-        if _lives(owner, lock, now):
+        if text in _held if _is_ours(owner) else _lives(owner, lock, now):
             msg = f"{lock.with_suffix('')} is in use by process {owner['pid']} on {owner['host']}"
             raise OutputError(msg, f"Wait for it; or remove {lock} if it is gone; or give another name")
     gone = lock.with_name(f".{lock.name}.{uuid4().hex}")
@@ -131,6 +140,12 @@ def _retire(lock: Path, now: float) -> None:
             with suppress(FileExistsError):
                 os.link(gone, lock)
         gone.unlink()
+
+
+def _is_ours(owner: Any) -> bool:
+    """Return whether this very process wrote a lock."""
+    mine = isinstance(owner, dict) and owner.get("pid") == os.getpid() and not is_elsewhere(owner)
+    return mine and is_alive(owner)
 
 
 def _lives(owner: Any, lock: Path, now: float) -> bool:

@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seamlabel.errors import OutputError
+from seamlabel.io.regular import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -42,6 +43,8 @@ class RecordFile:
         self.crc = 0
         """CRC-32 of what was appended since it was last set to 0."""
         try:
+            if path.exists() and not path.is_file():  # a pipe would be waited for
+                raise OSError("it is not a file")
             path.parent.mkdir(exist_ok=True)
             self._file = path.open("a+b", buffering=0)
         except OSError as error:
@@ -50,7 +53,8 @@ class RecordFile:
     @property
     def size(self) -> int:
         """Number of records."""
-        return self._file.tell() // self.dtype.itemsize
+        end = self.path.stat().st_size if self._file.closed else self._file.tell()
+        return end // self.dtype.itemsize
 
     def append(self, records: NDArray[Any]) -> None:
         """Add records at the end.
@@ -79,7 +83,7 @@ class RecordFile:
             If that cannot be done.
         """
         try:
-            self._file.truncate(size * self.dtype.itemsize)
+            self._file.truncate(min(size, self.size) * self.dtype.itemsize)
             self._file.seek(0, os.SEEK_END)
         except OSError as error:
             raise self._cannot(error) from error
@@ -104,9 +108,13 @@ class RecordFile:
 
     def chunks(self) -> Iterator[NDArray[Any]]:
         """Yield all records, in the order they came, in parts of bounded size."""
-        with self.path.open("rb") as file:
-            while (part := np.fromfile(file, self.dtype, CHUNK)).size:
-                yield part
+        try:
+            with self.path.open("rb") as file:
+                while (part := np.fromfile(file, self.dtype, CHUNK)).size:
+                    yield part
+        except OSError as error:
+            msg = f"cannot read {self.path}: {error.strerror or error}"
+            raise OutputError(msg, "If its disk is there again, run once more") from error
 
     def close(self) -> None:
         """Close the file; it can still be read."""
@@ -139,9 +147,15 @@ def check_sizes(folder: Path) -> None:
         If records are missing, or too many.
     """
     try:
-        sizes = json.loads((folder / SIZES).read_text())
-    except (FileNotFoundError, ValueError):
+        sizes = json.loads(read_regular(folder / SIZES, 1 << 20))
+        wrong = [name for name in sizes if Path(name).name != name]
+        if wrong or not isinstance(sizes, dict):
+            raise TypeError(wrong)
+    except FileNotFoundError:
         return
+    except (ValueError, TypeError, RecursionError) as error:
+        msg = f"{folder / SIZES} is damaged"
+        raise OutputError(msg, "Put it back from a copy, or segment again") from error
     for name, size in sizes.items():
         file = folder / name
         found = file.stat().st_size if file.exists() else 0

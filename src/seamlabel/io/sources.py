@@ -24,6 +24,7 @@ from seamlabel.io.ngff.documents import read_attributes
 from seamlabel.io.ngff.metadata import ngff_part
 from seamlabel.io.ngff.model import label_names, open_image
 from seamlabel.io.ngff.places import can_stage, local_path, obstacle
+from seamlabel.order import SAMPLE_VOXELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from seamlabel.axes import ImageInfo
     from seamlabel.protocols import Image
 
-SAMPLE_VOXELS = 1 << 24
-"""Most pixels that image-wide statistics look at: exact enough, and a second of reading."""
 CACHE_BYTES = 1 << 26
 """For decoded chunks, where no plan says how much."""
 

@@ -16,21 +16,22 @@ import threading
 import zlib
 from collections import OrderedDict
 from functools import cache
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import numpy as np
-from numcodecs import Zstd
 
 from seamlabel.errors import OutputError
-from seamlabel.staged import StagedTile
+from seamlabel.io.packing import most_packed, pack, unpack
+from seamlabel.io.regular import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from seamlabel.staged import StagedTile
 
 CACHE_BYTES = 2_000_000
 """Compressed tiles kept in memory, so that small runs seldom read files back."""
@@ -38,8 +39,6 @@ Stamp = tuple[int, int]
 """Size in bytes and CRC-32 of what is staged of a tile."""
 FOLDER = "staging-{}"
 """Of its own for every run: a tile of a cancelled run may come late."""
-_HEAD = struct.Struct("<4sBBBxIIIQ")
-_MAGIC = b"SLT2"
 
 
 class StagingStore:
@@ -105,21 +104,18 @@ class StagingStore:
         OutputError
             If what is there is not what was written.
         """
-        try:
-            with open(self._file(tile), "rb", buffering=0) as file:
-                packed = file.readall()
-        except FileNotFoundError:
+        packed = self._on_disk(tile)
+        if packed is None:
             return (0, 0), None
         return (len(packed), zlib.crc32(packed)), self._unpacked(tile, packed)
 
     def stamp(self, tile: int) -> Stamp:
-        """Return size and CRC-32 of what is on disk for a tile; (0, 0) if nothing is."""
+        """Return size and CRC-32 of what is on disk for a tile; (0, 0) if nothing is, (-1, 0) for no file."""
         try:
-            with open(self._file(tile), "rb", buffering=0) as file:
-                packed = file.readall()
-        except FileNotFoundError:
-            return 0, 0
-        return len(packed), zlib.crc32(packed)
+            packed = self._on_disk(tile)
+        except OutputError:
+            return -1, 0
+        return (0, 0) if packed is None else (len(packed), zlib.crc32(packed))
 
     def drop(self, unwanted: Callable[[int], bool]) -> None:
         """Remove the tiles of these numbers, and what was left half written."""
@@ -140,20 +136,30 @@ class StagingStore:
         with self._lock:
             packed = self._recent.get(tile)
         if packed is None:
-            try:
-                with open(self._file(tile), "rb", buffering=0) as file:
-                    packed = file.readall()
-            except FileNotFoundError:
+            packed = self._on_disk(tile)
+            if packed is None:
                 return None
             self._keep(tile, packed)
         return self._unpacked(tile, packed)
+
+    def _on_disk(self, tile: int) -> bytes | None:
+        """Return what is on disk for a tile, None for nothing."""
+        try:
+            return read_regular(self._file(tile), most_packed(self._shape))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise self._damaged(tile) from error
 
     def _unpacked(self, tile: int, packed: bytes) -> StagedTile:
         try:
             return unpack(packed, self._shape)
         except (ValueError, RuntimeError, struct.error) as error:
-            msg = f"the staged tile {tile} in {self.folder} is damaged"
-            raise OutputError(msg, "Run again: staged tiles cannot be mended") from error
+            raise self._damaged(tile) from error
+
+    def _damaged(self, tile: int) -> OutputError:
+        msg = f"the staged tile {tile} in {self.folder} is damaged"
+        return OutputError(msg, "Go on with the run (seamlabel resume), or segment it again")
 
     def _file(self, tile: int) -> str:
         return f"{self.folder}/{tile}.tile"
@@ -172,51 +178,15 @@ def _size(packed: bytes | None) -> int:
     return 0 if packed is None else len(packed) + 300
 
 
-def pack(staged: StagedTile) -> bytes:
-    """Return a staged tile as bytes."""
-    columns = (staged.values, staged.lengths, staged.areas)
-    narrow = [column.astype(_narrow(column)) for column in columns]
-    body = b"".join(part.tobytes() for part in (*narrow, staged.flags))
-    sizes = (part.itemsize for part in narrow)
-    counts = staged.n_core, staged.n_all, staged.n_pieces, staged.values.size
-    head = _HEAD.pack(_MAGIC, *sizes, *counts)
-    return head + bytes(Zstd(level=1).encode(body))
-
-
-def unpack(packed: bytes, shape: tuple[int, ...]) -> StagedTile:
-    """Return the staged tile that `pack` was given.
-
-    Raises
-    ------
-    ValueError, RuntimeError, struct.error
-        If the bytes are not whole.
-    """
-    magic, value, length, area, n_core, n_all, n_pieces, n_runs = _HEAD.unpack_from(packed)
-    if magic != _MAGIC:
-        msg = "not a staged tile"
-        raise ValueError(msg)
-    body = Zstd().decode(packed[_HEAD.size :])
-    parts, at = [], 0
-    for count, size in ((n_runs, value), (n_runs, length), (n_all, area), (n_all, 1)):
-        parts.append(np.frombuffer(body, f"<u{size}", count, at))
-        at += count * size
-    values, lengths, areas, flags = parts
-    if int(lengths.sum(dtype=np.int64)) != prod(shape):
-        msg = "its runs do not fill the tile"
-        raise ValueError(msg)
-    return StagedTile(shape, values, lengths, n_core, areas.astype(np.int64), flags, n_pieces)
-
-
-def _narrow(column: NDArray[np.int64]) -> str:
-    top = int(column.max(initial=0))
-    return "<u1" if top < 1 << 8 else "<u2" if top < 1 << 16 else "<u4" if top < 1 << 32 else "<u8"
-
-
 def create_staging(run_dir: Path, read_shape: tuple[int, ...]) -> StagingStore:
-    """Make an empty staging store in `run_dir`."""
+    """Make an empty staging store in `run_dir`; OutputError if that cannot be done."""
     folder = run_dir / FOLDER.format(uuid4().hex[:8])
-    folder.mkdir(parents=True)
-    (folder / "staging.json").write_text(json.dumps({"read_shape": list(read_shape)}))
+    try:
+        folder.mkdir(parents=True)
+        (folder / "staging.json").write_text(json.dumps({"read_shape": list(read_shape)}))
+    except OSError as error:
+        msg = f"cannot stage tiles in {folder}: {error.strerror or error}"
+        raise OutputError(msg, "Free some space, or give an output on another disk") from error
     return StagingStore(folder, read_shape)
 
 
@@ -227,10 +197,18 @@ def open_staging(run_dir: str | Path) -> StagingStore:
     ------
     FileNotFoundError
         If there is no staging store in `run_dir`.
+    OutputError
+        If it cannot be understood.
     """
     folder = staging_folder(run_dir)
-    meta = json.loads((folder / "staging.json").read_text())
-    return StagingStore(folder, tuple(meta["read_shape"]))
+    try:
+        shape = tuple(json.loads(read_regular(folder / "staging.json", 1 << 16))["read_shape"])
+        if not shape or not all(type(n) is int and 0 < n < 1 << 31 for n in shape):
+            raise ValueError(shape)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        msg = f"{folder / 'staging.json'} is damaged"
+        raise OutputError(msg, "Segment again: staged tiles cannot be read without it") from error
+    return StagingStore(folder, shape)
 
 
 def staging_folder(run_dir: str | Path) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import os
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -60,7 +61,8 @@ def write_table(path: str | Path, table: Mapping[str, NDArray[Any]]) -> None:
         msg = f"cannot write the table {path}: {error.strerror or error}"
         raise OutputError(msg, "Give a file in a folder that exists and can be written to") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def check_table(path: str | Path) -> None:

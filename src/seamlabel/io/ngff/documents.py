@@ -12,12 +12,13 @@ import os
 import socket
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
 from seamlabel.errors import ImageError, OutputError
+from seamlabel.io.ngff.strict import load_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,28 +30,32 @@ LOCK_WAIT = 30.0
 """Seconds to wait for another writer's commit, which takes milliseconds."""
 LOCK_STALE = 300.0
 """Seconds after which a lock left by another machine counts as forgotten."""
+_PROCESS = uuid.uuid4().hex
+"""Tells this process from former ones of the same number, as in containers."""
+_abandoned: set[str] = set()
+"""What locks of this process say that could not be removed when they were released."""
 
 
 def group_format(folder: Path) -> ZarrFormat | None:
     """Return the zarr format of the group in this folder, None if there is no group."""
-    if (folder / "zarr.json").is_file():
-        return 3 if _load(folder / "zarr.json").get("node_type") == "group" else None
-    return 2 if (folder / ".zgroup").is_file() else None
+    if _has(folder / "zarr.json"):
+        return 3 if load_document(folder / "zarr.json").get("node_type") == "group" else None
+    return 2 if _has(folder / ".zgroup") else None
 
 
 def is_array(folder: Path) -> bool:
     """Return whether the folder is a zarr array."""
-    if (folder / "zarr.json").is_file():
-        return _load(folder / "zarr.json").get("node_type") == "array"
-    return (folder / ".zarray").is_file()
+    if _has(folder / "zarr.json"):
+        return load_document(folder / "zarr.json").get("node_type") == "array"
+    return _has(folder / ".zarray")
 
 
 def read_attributes(folder: Path) -> dict[str, Any]:
     """Return the attributes of the group in this folder, empty if it has none."""
-    if (folder / "zarr.json").is_file():
-        found = _load(folder / "zarr.json").get("attributes")
+    if _has(folder / "zarr.json"):
+        found = load_document(folder / "zarr.json").get("attributes")
         return found if isinstance(found, dict) else {}
-    return _load(folder / ".zattrs") if (folder / ".zattrs").is_file() else {}
+    return load_document(folder / ".zattrs") if _has(folder / ".zattrs") else {}
 
 
 def write_attributes(folder: Path, attributes: dict[str, Any], *, unconsolidate: bool = False) -> None:
@@ -60,8 +65,8 @@ def write_attributes(folder: Path, attributes: dict[str, Any], *, unconsolidate:
     what it held before. (A file of their own goes first: once the attributes are there, nothing
     may fail any more.)
     """
-    if (folder / "zarr.json").is_file():
-        document = {**_load(folder / "zarr.json"), "attributes": attributes}
+    if _has(folder / "zarr.json"):
+        document = {**load_document(folder / "zarr.json"), "attributes": attributes}
         if unconsolidate:
             document.pop("consolidated_metadata", None)
         _save(folder / "zarr.json", document)
@@ -87,7 +92,7 @@ def consolidated_groups(folder: Path) -> list[Path]:
     """Return the group in this folder and those above it that hold consolidated metadata, nearest first."""
     found = []
     while group_format(folder) is not None:
-        if (folder / ".zmetadata").is_file() or "consolidated_metadata" in _v3(folder):
+        if _has(folder / ".zmetadata") or "consolidated_metadata" in _v3(folder):
             found.append(folder)
         if folder.parent == folder:
             break
@@ -97,7 +102,7 @@ def consolidated_groups(folder: Path) -> list[Path]:
 
 def nodes(folder: Path, without: frozenset[Path] = frozenset()) -> list[Path]:
     """Return the folder and everything below it that is a zarr node, but not `without` and below."""
-    if folder in without or not any((folder / name).is_file() for name in _NODE_FILES):
+    if folder in without or not any(_has(folder / name) for name in _NODE_FILES):
         return []
     found = [folder]
     if group_format(folder) is not None:
@@ -121,13 +126,13 @@ def reconsolidate(group: Path, changed: Iterable[Path], gone: Path) -> None:
         A node below it; entries at and below it that are not in `changed` are dropped.
     """
     prefix = gone.relative_to(group).as_posix()
-    if (group / ".zmetadata").is_file():
-        document = _load(group / ".zmetadata")
+    if _has(group / ".zmetadata"):
+        document = load_document(group / ".zmetadata")
         fresh = {
-            (node / name).relative_to(group).as_posix(): _load(node / name)
+            (node / name).relative_to(group).as_posix(): load_document(node / name)
             for node in changed
             for name in (".zgroup", ".zarray", ".zattrs")
-            if (node / name).is_file()
+            if _has(node / name)
         }
         document["metadata"] = _merged(document.get("metadata"), prefix, fresh)
         _save(group / ".zmetadata", document)
@@ -135,7 +140,7 @@ def reconsolidate(group: Path, changed: Iterable[Path], gone: Path) -> None:
     if isinstance(inline, dict):
         fresh = {node.relative_to(group).as_posix(): _entry(node) for node in changed if node != group}
         inline = {**inline, "metadata": _merged(inline.get("metadata"), prefix, fresh)}
-        _save(group / "zarr.json", {**_load(group / "zarr.json"), "consolidated_metadata": inline})
+        _save(group / "zarr.json", {**load_document(group / "zarr.json"), "consolidated_metadata": inline})
 
 
 _NODE_FILES = ("zarr.json", ".zgroup", ".zarray")
@@ -157,16 +162,17 @@ def _entry(node: Path) -> dict[str, Any]:
 
 def _v3(folder: Path) -> dict[str, Any]:
     place = folder / "zarr.json"
-    return _load(place) if place.is_file() else {}
+    return load_document(place) if _has(place) else {}
 
 
-def _load(place: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(place.read_bytes())
-    except ValueError as error:
-        msg = f"{place} is not JSON: {error}"
-        raise ImageError(msg, "Mend the file, or take it from a backup") from None
-    return document if isinstance(document, dict) else {}
+def _has(place: Path) -> bool:
+    """Return whether there is such a document; something else in its place is refused."""
+    if place.is_file():
+        return True
+    if os.path.lexists(place):
+        msg = f"{place} is not a file, or a link to none"
+        raise ImageError(msg, "Remove what is there, or take the file from a backup")
+    return False
 
 
 def _save(place: Path, document: dict[str, Any]) -> None:
@@ -178,8 +184,10 @@ def _save(place: Path, document: dict[str, Any]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(place)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except BaseException:  # not where all went well: then nothing may fail any more
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -191,30 +199,37 @@ def locked(folder: Path) -> Iterator[None]:
     OutputError
         If another writer holds the lock for too long.
     """
-    lock = folder / LOCK
-    end = time.monotonic() + LOCK_WAIT
-    while not _take(lock):
-        if _forgotten(lock):
-            lock.unlink(missing_ok=True)
-        elif time.monotonic() > end:
-            msg = f"{folder} is being written by another process (host and process id in {LOCK})"
-            raise OutputError(msg, f"Wait for it to end; if there is none, delete {lock}")
-        else:
-            time.sleep(0.01)
+    lock, text = folder / LOCK, f"{socket.gethostname()} {os.getpid()} {_PROCESS} {uuid.uuid4().hex}"
+    _wait_for(lock, text)
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)
+        try:
+            lock.unlink()
+        except OSError:  # what was done under it stands; a disk that went away may come back with the lock
+            _abandoned.add(text)
 
 
-def _take(lock: Path) -> bool:
+def _wait_for(lock: Path, text: str) -> None:
+    end = time.monotonic() + LOCK_WAIT
+    while not _take(lock, text):
+        if _forgotten(lock):
+            lock.unlink(missing_ok=True)
+        elif time.monotonic() > end:
+            msg = f"{lock.parent} is being written by another process (host and process id in {LOCK})"
+            raise OutputError(msg, f"Wait for it to end; if there is none, delete {lock}")
+        else:
+            time.sleep(0.01)
+
+
+def _take(lock: Path, text: str) -> bool:
     try:
         handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
         return False
     try:
         with os.fdopen(handle, "w") as stream:
-            stream.write(f"{socket.gethostname()} {os.getpid()}")
+            stream.write(text)
     except OSError:  # disk full: a lock without a name would keep everybody out
         lock.unlink(missing_ok=True)
         raise
@@ -224,10 +239,13 @@ def _take(lock: Path) -> bool:
 def _forgotten(lock: Path) -> bool:
     """Return whether the process that made the lock is gone."""
     try:
-        host, _, pid = lock.read_text().partition(" ")
+        text = lock.read_text()
         age = time.time() - lock.stat().st_mtime
     except OSError:  # released meanwhile
         return False
+    host, pid, process = [*text.split(" "), "", ""][:3]
     if host == socket.gethostname() and pid.isdecimal():
+        if int(pid) == os.getpid() and process:
+            return process != _PROCESS or text in _abandoned
         return not psutil.pid_exists(int(pid))
     return age > LOCK_STALE

@@ -7,6 +7,7 @@ process that writes them, so that nobody takes them for left over. Knows no NGFF
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import time
@@ -25,6 +26,8 @@ MARKER = ".seamlabel.owner"
 STALE = 7 * 86_400.0
 """Seconds after which arrays of a writer on another machine count as forgotten."""
 _DOCUMENTS = ("zarr.json", ".zarray")
+_own: set[str] = set()
+"""Markers of this process that count: others of it could not be deleted when their writer gave up."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Generation:
         made = cls(group, tuple(f"{number}.{level}" for level in range(levels)), json.dumps(owner))
         first = group / made.names[0]
         first.mkdir()
+        _own.add(made.marker)
         try:
             (first / MARKER).write_text(made.marker)
         except OSError:
@@ -76,10 +80,12 @@ class Generation:
 
     def release(self) -> None:
         """Take the marker away: from now on the label's metadata say that the arrays are used."""
+        _own.discard(self.marker)
         (self.group / self.names[0] / MARKER).unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Delete the arrays, the marked one last."""
+        _own.discard(self.marker)
         for name in reversed(self.names):
             remove(self.group / name)
 
@@ -101,8 +107,11 @@ def remove(folder: Path) -> None:
 
 def _has_live_writer(first: Path) -> bool:
     try:
-        owner: Any = json.loads((first / MARKER).read_text())
+        text = (first / MARKER).read_text()
+        owner: Any = json.loads(text)
         age = time.time() - (first / MARKER).stat().st_mtime
     except (OSError, ValueError):
         return False
-    return age < STALE if is_elsewhere(owner) else is_alive(owner)
+    if is_elsewhere(owner):
+        return age < STALE
+    return is_alive(owner) and (owner["pid"] != os.getpid() or text in _own)

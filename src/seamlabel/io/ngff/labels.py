@@ -25,7 +25,7 @@ from seamlabel.io.ngff.documents import (
 from seamlabel.io.ngff.gate import Gate
 from seamlabel.io.ngff.generations import OURS, Generation, is_remainder, left_over, remove
 from seamlabel.io.ngff.metadata import label_attributes, listing, writing_attributes
-from seamlabel.io.ngff.places import local_path, obstacle
+from seamlabel.io.ngff.places import is_elsewhere, local_path, obstacle
 from seamlabel.io.ngff.publish import arrays_shown, enter, explained, image_source, refuse_taken
 from seamlabel.io.ngff.store import create_array
 
@@ -103,6 +103,8 @@ class LabelWriter:
         """
         with explained(self._group):
             hindered = obstacle(self._store)
+            if not hindered and is_elsewhere(self._group):
+                hindered = f"{self._group} is a link, labels would be written somewhere else"
             if not hindered and self._group.exists() and group_format(self._group) is None:
                 strange = not is_remainder(self._group)
                 hindered = f"{self._group} exists and is not a zarr group" if strange else ""

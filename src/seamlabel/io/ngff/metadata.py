@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from seamlabel import __version__
+from seamlabel.io.ngff.strict import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -114,9 +115,21 @@ def listing(zarr_format: ZarrFormat, attributes: dict[str, Any], name: str | Non
 
 
 def provenance(plan: Plan) -> dict[str, Any]:
-    """Return what was asked for as JSON gives it back; functions become ``module:name``."""
+    """Return what was asked for as JSON gives it back; functions become ``module:name``.
+
+    Labels are passed on: addresses lose user names, passwords and tokens.
+    """
     spec: dict[str, Any] = json.loads(json.dumps((plan.asked or plan.spec).model_dump(), default=_name))
-    return spec
+    cleaned: dict[str, Any] = _clean(spec)
+    return cleaned
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _clean(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_clean(part) for part in value]
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def _name(value: Any) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from seamlabel.io.ngff.documents import LOCK, group_format, is_array, read_attributes
 from seamlabel.io.ngff.generations import is_remainder
 from seamlabel.io.ngff.metadata import ngff_part
+from seamlabel.io.ngff.strict import without_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,14 +26,24 @@ _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 def local_path(path: str | os.PathLike[str], error: type[ImageError | OutputError]) -> str:
     """Return a path with ``~`` expanded; an address of a remote store raises `error`."""
     text = os.fspath(path)
+    if isinstance(text, str) and "\0" in text:
+        raise error(f"{text!r:.100} is no path", "Check the path")
     if "://" in text or _REMOTE.match(text):
-        msg = f"{text}: remote stores are not supported yet"
+        msg = f"{without_secrets(text)}: remote stores are not supported yet"
         raise error(msg, "Copy it to a local disk, or mount it as a folder")
     return os.path.expanduser(text)
 
 
+def is_elsewhere(folder: Path) -> bool:
+    """Return whether a folder is a link: what is written into it would lie outside of what holds it."""
+    there = os.path.join(os.path.realpath(folder.parent), folder.name)
+    return os.path.normcase(os.path.realpath(folder)) != os.path.normcase(there)
+
+
 def can_write(folder: Path) -> bool:
     """Return whether this process can make files in this folder, and in its ``labels`` if it has one."""
+    if is_elsewhere(folder / "labels"):
+        return False
     places = [folder, folder / "labels"] if (folder / "labels").exists() else [folder]
     return all(place.is_dir() and os.access(place, os.W_OK | os.X_OK) for place in places)
 
@@ -46,6 +57,8 @@ def obstacle(store: Path) -> str:
     """Return why labels cannot be put into a store, which may not exist yet; "" where they can."""
     if _is_inside_part(store):
         return f"{store} lies inside a zarr array or a label"
+    if is_elsewhere(store / "labels"):
+        return f"{store / 'labels'} is a link, labels would be written somewhere else"
     if group_format(store) is not None:
         return "" if can_write(store) else f"{store} cannot be written to"
     if store.exists():

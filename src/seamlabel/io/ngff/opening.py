@@ -1,0 +1,196 @@
+"""Zarr stores of strangers: groups and arrays opened read-only once their metadata have been looked at.
+
+zarr-python is only asked for what was found to be harmless. Knows no NGFF.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import zarr
+from zarr.storage import ZipStore
+
+from seamlabel.errors import ImageError, SeamlabelError
+from seamlabel.io.guarded import GuardedStore, guard_array
+from seamlabel.io.ngff.arraydocs import DAMAGED, Refused, check_array
+from seamlabel.io.ngff.documents import group_format
+from seamlabel.io.ngff.strict import MOST_BYTES, load_document, parse_document
+
+if TYPE_CHECKING:
+    from seamlabel.io.ngff.arraydocs import ArrayShape
+
+_DOCUMENTS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+_GIVE = "Give the folder of an OME-Zarr image (it has .zgroup or zarr.json)"
+_ZARR = (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
+_ZIP = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error)
+"""RuntimeError: encrypted, or packed in a way that is not known (NotImplementedError)."""
+
+
+class Folder:
+    """A store in a folder.
+
+    Parameters
+    ----------
+    root : Path
+        The folder; may be reached through a link.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._real = os.path.realpath(root)
+
+    def store(self) -> GuardedStore:
+        """Return the store for zarr-python."""
+        return GuardedStore(self._root, read_only=True)
+
+    def document(self, node: str, name: str) -> dict[str, Any] | None:
+        """Return a document of a node, None if it has none.
+
+        Raises
+        ------
+        ImageError
+            If something is there that is no such document.
+        """
+        place = self._root / node / name
+        return load_document(place) if os.path.lexists(place) else None
+
+    def check_node(self, node: str) -> None:
+        """Raise `Refused` if a node is elsewhere: a link must not make other files part of the image."""
+        real = os.path.realpath(self._root / node)
+        if os.path.commonpath([real, self._real]) != self._real:
+            msg = "it is a link that leads out of the image"
+            raise Refused(msg, "Put the level itself there, or give the image that it belongs to")
+
+    def check_chunks(self, found: ArrayShape) -> None:
+        """Nothing to say: files are looked at as they are read."""
+
+
+class Zipped:
+    """A store in a zip file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ImageError
+        If it is no zip file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with zipfile.ZipFile(path) as file:
+                self._sizes = {entry.filename: entry.file_size for entry in file.infolist()}
+        except _ZIP as error:
+            raise ImageError(f"{path} is no zip file that can be read: {error}", DAMAGED) from None
+
+    def store(self) -> ZipStore:
+        """Return the store for zarr-python."""
+        return ZipStore(self._path, mode="r")
+
+    def document(self, node: str, name: str) -> dict[str, Any] | None:
+        """Return a document of a node, None if it has none.
+
+        Raises
+        ------
+        ImageError
+            If something is there that is no such document.
+        """
+        key = f"{node.strip('/')}/{name}" if node else name
+        if key not in self._sizes:
+            return None
+        place = f"{self._path}/{key}"
+        if self._sizes[key] > MOST_BYTES:
+            raise ImageError(f"{place} has {self._sizes[key]:,} bytes", DAMAGED)
+        try:
+            with zipfile.ZipFile(self._path) as file:
+                data = file.read(key)
+        except _ZIP as error:
+            raise ImageError(f"{place} cannot be read: {error}", DAMAGED) from None
+        return parse_document(data, place)
+
+    def check_node(self, node: str) -> None:
+        """Nothing to say: nothing in a zip file leads out of it."""
+
+    def check_chunks(self, found: ArrayShape) -> None:
+        """Raise `Refused` if something in it is larger than a chunk of an array can be."""
+        limit = max(MOST_BYTES, 2 * found.chunk_bytes)
+        if max(self._sizes.values(), default=0) > limit:
+            raise Refused(f"the zip file holds more than {limit:,} bytes where a chunk belongs")
+
+
+Place = Folder | Zipped
+
+
+def open_place(text: str) -> tuple[Place, zarr.Group]:
+    """Open the zarr group at a local path, read-only.
+
+    Raises
+    ------
+    ImageError
+        If there is none.
+    """
+    path = Path(text)
+    if not path.exists():
+        raise ImageError(f"{text} does not exist", "Check the path")
+    if not path.is_dir() and (not path.is_file() or path.suffix not in (".zip", ".ozx")):
+        what = "a file" if path.is_file() else "neither a folder nor a file"
+        raise ImageError(f"{text} is {what}, an OME-Zarr is a folder", "Convert it to OME-Zarr first")
+    if _is_array(path):
+        msg = f"{text} is a single zarr array, one level of an image"
+        raise ImageError(msg, f"Give the group above it: {path.parent}")
+    place: Place = Zipped(path) if path.is_file() else Folder(path)
+    try:
+        for name in _DOCUMENTS:
+            place.document("", name)
+    except (ImageError, OSError) as error:
+        raise ImageError(f"{text} is not a zarr group: {error}", _GIVE) from None
+    try:
+        return place, zarr.open_group(place.store(), mode="r", use_consolidated=False)
+    except _ZARR as error:
+        raise ImageError(f"{text} is not a zarr group: {error}", _GIVE) from None
+
+
+def _is_array(path: Path) -> bool:
+    try:
+        whole = (path / "zarr.json").is_file() and group_format(path) is None
+    except SeamlabelError:  # zarr.json is not JSON: opening it as a group says so
+        return False
+    return whole or (path / ".zarray").is_file()
+
+
+def open_array(place: Place, group: zarr.Group, path: str) -> zarr.Array[Any]:
+    """Open an array of a group.
+
+    Raises
+    ------
+    Refused
+        If it is none, or should not be read.
+    ImageError
+        If its metadata cannot be read.
+    """
+    place.check_node(path)
+    documents = {name: place.document(path, name) for name in _DOCUMENTS}
+    found = documents["zarr.json"] or documents[".zarray"]
+    if not found:
+        if documents[".zgroup"] is not None:
+            raise Refused("it is not an array of numbers but a group", "Correct the metadata")
+        raise Refused("there is no array, or its metadata are empty")
+    if documents["zarr.json"] and found.get("node_type") == "group":
+        raise Refused("it is not an array of numbers but a group", "Correct the metadata")
+    size = check_array(found)
+    place.check_chunks(size)
+    try:
+        array = group[path]
+    except _ZARR as error:
+        raise Refused(str(error)) from None
+    if not isinstance(array, zarr.Array) or array.shape != size.shape:
+        raise Refused("it is not an array of numbers but a group", "Correct the metadata")
+    return guard_array(array)

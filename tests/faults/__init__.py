@@ -1,0 +1,1 @@
+"""Faults brought about on purpose, and what is left of a run after them."""
