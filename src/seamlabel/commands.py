@@ -151,6 +151,8 @@ def _try_parts(plan: Plan) -> None:
         check_table(plan.spec.table)
 
 
+MOST_SPEC = 1 << 20
+"""Bytes that a run file may have."""
 _SAME = (
     *("image", "level", "planes", "min_size", "max_size", "drop_border", "skip_empty", "skip_level"),
     *("fill_holes", "table"),
@@ -208,10 +210,13 @@ def _value(text: Any) -> Any:
 
 
 def _read_spec(path: str) -> dict[str, Any]:
+    from seamlabel.io.regular import read_regular
+
     try:
-        text = Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        text = read_regular(path, MOST_SPEC).decode()
+    except (OSError, ValueError) as error:
+        told = "it is no text" if isinstance(error, UnicodeDecodeError) else str(error)
+        reason = getattr(error, "strerror", None) or told
         raise SpecError([Problem("spec", f"cannot read {path}: {reason}", "Give a run file")]) from None
     return RunSpec.from_json(text).model_dump()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,11 @@ from seamlabel.io.journal import unfinished_run
 from seamlabel.results import Result, carry_out
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
 
     from seamlabel.engine.stored import StoredRun
     from seamlabel.events import Event
+    from seamlabel.plan import Plan
     from seamlabel.protocols import SeamRule, Segmenter
 
 
@@ -90,12 +91,12 @@ def resume(  # noqa: PLR0913 - one call for everything, all but one by name
         If tiles failed, now or before; nothing was written to the output.
     """
     given = dict(locals())
-    stored = read_stored(_unfinished(run_dir))
+    stored = read_stored(folder := _unfinished(run_dir))
     _check_image(stored, image)
     address = given["scheduler"] = scheduler if isinstance(scheduler, str) else None
     how = {name: given[name] for name in (*HOW, "overwrite") if given[name] is not None}
     return carry_out(
-        stored.resumed(stored.asked.replace(**how)),
+        _located(stored.resumed(stored.asked.replace(**how)), folder),
         image=image,
         segmenter=backend,
         rule=None if rule is None else merge_fields(rule)[1],
@@ -115,6 +116,20 @@ def _check_image(stored: StoredRun, image: Any) -> None:
     """Raise if the run was of an array, and none is given."""
     if stored.spec.image is None and image is None:
         raise SpecError([Problem("image", "the run was of an array", "Give the array again, as image")])
+
+
+def _located(plan: Plan, folder: Path) -> Plan:
+    """Return the plan, if its run directory is this one.
+
+    Raises
+    ------
+    OutputError
+        If the folder was renamed.
+    """
+    if plan.run_dir is None or os.path.realpath(plan.run_dir) != os.path.realpath(folder):
+        msg = f"{folder} was renamed: it is the run of labels '{plan.spec.name}'"
+        raise OutputError(msg, f"Name it '{plan.spec.name}' again, in IMAGE.seamlabel beside image or output")
+    return plan
 
 
 def _unfinished(run_dir: Any) -> Path:

@@ -272,7 +272,7 @@ class RunSpec(_Spec):
 
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             problem = Problem("spec", f"not JSON: {error}", "Save it again from the dock or --plan")
             raise SpecError([problem]) from None
         if not isinstance(values, dict):

@@ -407,3 +407,28 @@ def test_a_run_goes_on_with_another_executor_and_changes_no_voxel(image, whole, 
     (folder,) = [run.path for run in unfinished_runs(image)]
     how = {"executor": executor, "workers": 2, "progress": False}
     assert same(seamlabel.resume(folder, backend=bright, **how).path, whole)
+
+
+def test_a_run_that_was_moved_with_its_image_goes_on_there(image, tmp_path, whole):
+    stopped(image, 9)
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    Path(image).rename(place / "moved.zarr")
+    Path(f"{image}.seamlabel").rename(place / "moved.zarr.seamlabel")
+    folder = place / "moved.zarr.seamlabel" / "labels"
+    result = seamlabel.resume(folder, backend=bright, progress=False)
+    assert result.path == str(place / "moved.zarr" / "labels" / "labels")
+    assert same(result.path, whole)
+    assert not Path(image).exists()
+    assert not Path(f"{image}.seamlabel").exists()
+
+
+def test_a_run_directory_says_nothing_of_other_places(image, tmp_path):
+    folder = stopped(image, 9)
+    moved = folder.rename(tmp_path / "labels")
+    with pytest.raises(OutputError, match="does not lie in a folder"):
+        seamlabel.resume(moved, backend=bright, progress=False)
+    renamed = tmp_path / "image.zarr.seamlabel" / "other"
+    moved.rename(renamed)
+    with pytest.raises(OutputError, match="was renamed"):
+        seamlabel.resume(renamed, backend=bright, progress=False)

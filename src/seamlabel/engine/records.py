@@ -6,8 +6,9 @@ chunks. Knows what the records are, not what is made of them.
 
 from __future__ import annotations
 
+import struct
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -44,6 +45,10 @@ TILE = np.dtype(
 """A tile that is done: labels in its core, objects that it has alone and that are kept, seconds, whether
 it was skipped as empty; bytes and CRC-32 of what is staged (0: nothing is); which records of every file
 are its, and their CRC-32; and of all that, itself."""
+_NOTE = struct.Struct(f"<3qd3q{3 * len(_FILES)}qq")
+"""The same, packed without numpy: there may be a thousand a second."""
+_CHECK = 8
+"""Bytes of `check`, the last ones."""
 _NAMING: dict[str, tuple[tuple[str, ...], int]] = {
     "nodes": (("key",), LABEL_BITS),
     "rows": (("a", "b"), LABEL_BITS),
@@ -51,6 +56,18 @@ _NAMING: dict[str, tuple[tuple[str, ...], int]] = {
     "sums": (("key",), LABEL_BITS),
 }
 """Which fields name labels of tiles."""
+
+
+class Note(NamedTuple):
+    """What is known of a tile that is done, as in `TILE`."""
+
+    tile: int
+    n_core: int
+    interior: int
+    seconds: float
+    skipped: int
+    bytes: int
+    digest: int
 
 
 class RunRecords:
@@ -87,22 +104,18 @@ class RunRecords:
     def _sizes(self) -> list[int]:
         return [self._files[name].size if name in self._files else 0 for name in _FILES]
 
-    def note(self, tile: NDArray[Any]) -> None:
-        """Say that all records of a tile are here; until then they count for nothing.
-
-        Parameters
-        ----------
-        tile : ndarray of `TILE`, shape ()
-            What is known of it; where its records are is filled in.
-        """
-        noted = np.array(tile, TILE)
-        noted["start"], noted["stop"] = self._start, self._sizes()
-        for index, name in enumerate(_FILES):
-            if name in self._files:
-                noted["crc"][index], self._files[name].crc = self._files[name].crc, 0
-        noted["check"] = checks(noted)
-        self.tiles.append(noted)
-        self._start = noted["stop"].tolist()
+    def note(self, tile: Note) -> None:
+        """Say that all records of a tile are here; until then they count for nothing."""
+        stop = self._sizes()
+        crcs = []
+        for name in _FILES:
+            file = self._files.get(name)
+            crcs.append(0 if file is None else file.crc)
+            if file is not None:
+                file.crc = 0
+        body = _NOTE.pack(*tile, *self._start, *stop, *crcs, 0)
+        self.tiles.write(body[:-_CHECK] + zlib.crc32(body).to_bytes(_CHECK, "little"))
+        self._start = stop
 
     def sync(self) -> None:
         """Have the disk hold all records."""
@@ -172,6 +185,22 @@ class RunRecords:
         right: NDArray[Any] = notes[notes["check"] == checks(notes)]
         return right
 
+    def check_tiles(self, n_tiles: int) -> None:
+        """Tell if records speak of tiles that there are not, so that nobody looks these up.
+
+        Raises
+        ------
+        OutputError
+            If so.
+        """
+        for name, (fields, shift) in {**_NAMING, "unclean": ((), 0), "tiles": (("tile",), 0)}.items():
+            file = self.tiles if name == "tiles" else self._files.get(name)
+            for chunk in file.chunks() if file else ():
+                tiles = [chunk[field] >> shift for field in fields] or [chunk]
+                if any(((found < 0) | (found >= n_tiles)).any() for found in tiles):
+                    msg = f"{file.path if file else name} is damaged: it tells of tiles that there are not"
+                    raise OutputError(msg, "Put it back from a copy, or segment again")
+
     def all_unclean(self) -> NDArray[np.int64]:
         """Return the pairs of tiles that differ, shape (n, 2)."""
         return pairs_of(self.unclean)
@@ -201,7 +230,7 @@ class RunRecords:
                 for name, target in other._files.items():
                     if (found := records.get(name, _NOTHING)).size:
                         target.append(_apart(name, found, gone))
-                other.note(noted)
+                other.note(Note(*(noted[name].item() for name in Note._fields)))
 
 
 _NOTHING = np.zeros(0, np.int64)

@@ -19,6 +19,7 @@ from seamlabel.engine.again import segment_again, tiles_again
 from seamlabel.engine.compose import Composer
 from seamlabel.engine.edits import EDITS, Edit, from_json, to_json
 from seamlabel.engine.executors import SerialExecutor, TaskQueue, make_executor
+from seamlabel.engine.keeping import save_report
 from seamlabel.engine.locate import locate
 from seamlabel.engine.records import Both, RunRecords
 from seamlabel.engine.reopen import reopen
@@ -26,7 +27,7 @@ from seamlabel.engine.rules import seam_rule
 from seamlabel.engine.seams import SeamFinder
 from seamlabel.engine.segment import NoStore, TileJob
 from seamlabel.engine.stages import Stages
-from seamlabel.engine.stored import read_stored, save_report
+from seamlabel.engine.stored import read_stored
 from seamlabel.engine.table import ObjectTable, table_again
 from seamlabel.errors import OutputError, Problem, SpecError
 from seamlabel.events import Event, RunFinished, RunStarted
@@ -167,7 +168,7 @@ class _Merging(Stages):
         yield from self.stage("merge", batches + 1, self._merge(batches, records, rule, located))
         assert self.found is not None
         solution, report = self.found
-        yield from self.paint(solution)
+        yield from self.paint(solution, self.folder.check)
         self.folder.save(EDITS, to_json(edits))
         save_report(self.folder, report)
         seconds = self.seconds
@@ -263,6 +264,7 @@ def _records(path: Path, plan: Plan) -> RunRecords:
     records = RunRecords(settle(path), plan.grid.ndim)
     records.close()
     records.check()
+    records.check_tiles(len(plan.grid))
     return records
 
 

@@ -16,13 +16,13 @@ from seamlabel.engine.again import recalling
 from seamlabel.engine.claim import claim
 from seamlabel.engine.hands import OwnHands
 from seamlabel.engine.identity import identity
+from seamlabel.engine.keeping import save_plan, save_report
 from seamlabel.engine.pools import Pools
 from seamlabel.engine.records import RunRecords
 from seamlabel.engine.recover import recover
 from seamlabel.engine.rules import seam_rule
 from seamlabel.engine.segment import NoStore, TileJob
 from seamlabel.engine.segmenting import Segmenting
-from seamlabel.engine.stored import save_plan, save_report
 from seamlabel.engine.table import ObjectTable
 from seamlabel.events import Event, Heartbeat, RunStarted, StageFinished, StageStarted
 from seamlabel.io.generations import records_folder
@@ -235,7 +235,7 @@ class _Run(Segmenting):
         yield StageStarted(0, 1, "merge")
         solution, report = solve(self.gathered.problem(self.plan.keep))
         yield StageFinished(1, 1, "merge", time.perf_counter() - start)
-        yield from self.paint(solution)
+        yield from self.paint(solution, self.folder.check)
         if keep:
             self.records.seal()
             save_report(self.folder, report)

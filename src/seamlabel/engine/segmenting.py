@@ -10,12 +10,10 @@ from collections import deque
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from seamlabel.engine.failure import Failure
 from seamlabel.engine.gather import Gathered
 from seamlabel.engine.hands import OwnHands
-from seamlabel.engine.records import TILE
+from seamlabel.engine.records import Note
 from seamlabel.engine.segment import DURABLE_SECONDS
 from seamlabel.engine.stages import Stages
 from seamlabel.errors import TileError
@@ -51,6 +49,8 @@ SLOW_SECONDS = 0.05
 """A tile that takes longer sends the next ones back to the workers, so that the run stays responsive."""
 HOPELESS = 3
 """A run whose first so many tiles all fail is given up: the rest would fail too."""
+MOST_TEXT = 20_000
+"""Letters of a reason or traceback that are kept."""
 SYNC_SECONDS = 5.0
 """Records of tiles that take long are on the disk after so long, whatever its cache loses."""
 
@@ -199,13 +199,11 @@ class Segmenting(Stages):
 
     def _note(self, number: int, record: TileRecord) -> None:
         """Write down that a tile is done: from here on it is never segmented again."""
-        noted, arrival = np.zeros((), TILE), record.arrival
-        noted["tile"], noted["n_core"], noted["interior"] = number, arrival.n_core, arrival.interior
-        noted["seconds"], noted["skipped"] = record.seconds, bool(record.skipped)
-        noted["bytes"], noted["digest"] = record.stamp
+        arrival, (size, crc) = record.arrival, record.stamp
+        skipped = int(bool(record.skipped))
+        noted = Note(number, arrival.n_core, arrival.interior, record.seconds, skipped, size, crc)
         self.records.note(noted)
         told = {"tile": number, "n_core": arrival.n_core, "seconds": round(record.seconds, 4)}
-        size, crc = record.stamp
         self.folder.record(**told, bytes=size, digest=f"{crc:08x}")
         if record.seconds >= DURABLE_SECONDS and time.monotonic() - self.synced > SYNC_SECONDS:
             self.records.sync()
@@ -237,7 +235,7 @@ class Segmenting(Stages):
             self.queue.add(*self.hands.task(number, self.attempts[number]))
             return
         self.failed[number] = failure.reason
-        self.folder.record(tile=number, failed=failure.reason, detail=failure.detail)
+        self.folder.record(tile=number, failed=failure.reason[:MOST_TEXT], detail=failure.detail[-MOST_TEXT:])
         yield TileFailed(self.done, self.total, number, failure.reason, failure.detail)
 
     def _give_up(self) -> None:

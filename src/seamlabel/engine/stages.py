@@ -18,7 +18,7 @@ from seamlabel.events import Event, Heartbeat, Stage, StageFinished, StageStarte
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from seamlabel.engine.executors import TaskQueue
     from seamlabel.engine.table import ObjectTable
@@ -85,8 +85,8 @@ class Stages:
     def _running(self) -> tuple[int, ...]:
         return tuple(key[1] for key in self.queue.running() if key[0] == "tile")
 
-    def paint(self, solution: Solution) -> Iterator[Event]:
-        """Write the final labels and their pyramid, and make them visible."""
+    def paint(self, solution: Solution, allowed: Callable[[], None]) -> Iterator[Event]:
+        """Write the final labels and their pyramid; make them visible unless `allowed` raises."""
         layout = paint_layout(self.sink.shapes, self.plan.joined)
         self.painting = True
         self.sink.begin(solution.dtype, layout.chunks)
@@ -97,6 +97,7 @@ class Stages:
         total = sum(int(np.prod(layout.counts(levels[0]))) for levels in passes)
         measured = self.table.fill(composer, self.queue) if self.table else ()
         yield from self.stage("paint", total, chain(self._blocks(job, passes), measured))
+        allowed()
         self.sink.commit()
         self.committed = True
         if self.table:

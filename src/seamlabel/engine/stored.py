@@ -5,23 +5,19 @@ From it the merge is done again without looking at the image. Knows JSON, no til
 
 from __future__ import annotations
 
-import io
-import json
 import os
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from seamlabel.axes import Axis, ImageInfo, LevelInfo
 from seamlabel.engine.rules import check_threshold
 from seamlabel.errors import OutputError, Problem, SpecError
 from seamlabel.geometry import TileGrid
-from seamlabel.io.journal import REPORT
 from seamlabel.io.ngff.model import label_names
 from seamlabel.io.ngff.strict import load_document
+from seamlabel.io.staging import is_temporary
 from seamlabel.plan import Plan, resolve
 from seamlabel.spec import RunSpec
 from seamlabel.staged import ObjectFilter
@@ -29,8 +25,6 @@ from seamlabel.staged import ObjectFilter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seamlabel.io.journal import RunDirectory
-    from seamlabel.kernels.report import MergeReport
 
 PLAN = "plan.json"
 PLACES = "report.npz"
@@ -147,72 +141,6 @@ class StoredRun:
             raise SpecError([Problem("merge.z_link", f"planes {state} in the run", "Segment again")])
 
 
-def save_plan(folder: RunDirectory, plan: Plan, output: str, identity: dict[str, str], kept: bool) -> None:
-    """Keep what a run needs to go on, and a merge to be done again.
-
-    Parameters
-    ----------
-    folder : RunDirectory
-        Where.
-    plan : Plan
-        What is done.
-    output : str
-        The store that gets the labels.
-    identity : dict of str to str
-        What tells image and method.
-    kept : bool
-        Whether the folder is to be kept when all is done.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    found = {
-        "format": FORMAT,
-        "spec": pinned(plan).model_dump(mode="json"),
-        "info": asdict(plan.info),
-        "grid": asdict(plan.grid),
-        "keep": asdict(plan.keep),
-        "output": os.path.realpath(os.path.expanduser(output)),
-        "asked": (plan.asked or plan.spec).model_dump(mode="json"),
-        "identity": identity,
-        "kept": kept,
-    }
-    folder.save(PLAN, json.dumps(found, indent=1))
-
-
-def pinned(plan: Plan) -> RunSpec:
-    """Return the plan's spec with every "auto" a number and every path absolute."""
-    spec, joined = plan.spec, plan.joined
-    changes: dict[str, Any] = {
-        "tile_shape": tuple(n for n, tiled in zip(plan.grid.tile_shape, joined, strict=True) if tiled),
-        "overlap": tuple(n for n, tiled in zip(plan.grid.overlap, joined, strict=True) if tiled),
-        "overwrite": True,
-        "params": {k: _absolute(v) if k == "target" else v for k, v in spec.params.items()},
-        "merge": spec.merge.model_copy(update={"rule": _absolute(spec.merge.rule)}),
-    }
-    if any(spec.params.get(name) for name in plan.backend.whole_object):
-        changes["params"] |= dict.fromkeys(plan.backend.whole_object, 0)
-        changes["min_size"] = plan.keep.min_size
-    if plan.info.channel_axis is not None:
-        changes["channels"] = plan.channels
-    for field in ("image", "output", "table"):
-        if (path := getattr(spec, field)) is not None:
-            changes[field] = os.path.realpath(os.path.expanduser(path))
-    if isinstance(spec.skip_empty, str) and spec.skip_empty not in ("otsu", "mask"):
-        changes["skip_empty"] = os.path.realpath(os.path.expanduser(spec.skip_empty))
-    return spec.replace(**changes)
-
-
-def _absolute(target: Any) -> Any:
-    """Return the name of a function with the path of its file, if it has one, absolute."""
-    place, _, name = str(target).rpartition(":")
-    if not place.endswith(".py"):
-        return target
-    return f"{Path(place).expanduser().absolute()}:{name}"
-
-
 def read_stored(run_dir: Path) -> StoredRun:
     """Read what a run directory says of its run.
 
@@ -230,7 +158,8 @@ def read_stored(run_dir: Path) -> StoredRun:
         grid = TileGrid(**{name: tuple(values) for name, values in found["grid"].items()})
         keep = ObjectFilter(**found["keep"])
         rest = RunSpec(**found["asked"]), dict(found["identity"]), bool(found["kept"])
-        return StoredRun(spec, _info(found["info"]), grid, keep, str(found["output"]), *rest)
+        stored = StoredRun(spec, _info(found["info"]), grid, keep, str(found["output"]), *rest)
+        return _placed(stored, run_dir)
     except OutputError:
         raise
     except (FileNotFoundError, NotADirectoryError):
@@ -242,6 +171,26 @@ def read_stored(run_dir: Path) -> StoredRun:
     except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         msg = f"{run_dir / PLAN} cannot be understood: {error}"
         raise OutputError(msg, "Segment again, or use the version that made it") from error
+
+
+def _placed(stored: StoredRun, run_dir: Path) -> StoredRun:
+    """Return a run with its labels where its directory lies now: it may have been moved with its image.
+
+    Raises
+    ------
+    OutputError
+        If it lies beside nothing: what a run directory says of other places is not believed.
+    """
+    folder = Path(os.path.realpath(run_dir)).parent
+    if folder.suffix != ".seamlabel":
+        if is_temporary(folder) and is_temporary(Path(stored.output)):
+            return stored
+        msg = f"{run_dir} does not lie in a folder IMAGE.seamlabel beside the image or output"
+        raise OutputError(msg, "Move it there: that is where its labels go")
+    beside, before = str(folder.with_suffix("")), stored.output
+    places = {name: getattr(stored.spec, name) for name in ("image", "output")}
+    spec = stored.spec.replace(**{k: beside if v == before else v for k, v in places.items()})
+    return replace(stored, spec=spec, output=beside)
 
 
 def _near(path: Path) -> list[Path]:
@@ -273,18 +222,3 @@ def _is_sound(level: LevelInfo, ndim: int) -> bool:
 def _tuples(found: dict[str, Any]) -> dict[str, Any]:
     """Return values with the lists of JSON as tuples again."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
-
-
-def save_report(folder: RunDirectory, report: MergeReport) -> None:
-    """Keep a report: its counts as JSON, its lists as arrays.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    lists = {f.name: getattr(report, f.name) for f in fields(report) if f.name not in report.counts}
-    packed = io.BytesIO()
-    np.savez_compressed(packed, **lists)
-    folder.save(PLACES, packed.getvalue())
-    folder.save(REPORT, json.dumps(report.counts, indent=1))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 REPORT = "report.json"
 """What the merge of a run that is whole, and was kept, came to."""
+MOST_LINE = 1 << 20
+"""Bytes of the longest line that is written; a traceback is cut to fit."""
 AT_ONCE = 1000
 """Files of a folder that is removed whose names are in memory together."""
 ELSEWHERE = "Free some space, or give an output in a folder that can be written to"
@@ -97,7 +99,7 @@ class RunDirectory:
         OutputError
             If it cannot be written, or another process has taken the folder.
         """
-        self._lock.check()
+        self.check()
         text = json.dumps(values, separators=(",", ":"))
         try:
             log = self._open_log()
@@ -105,6 +107,16 @@ class RunDirectory:
             log.flush()
         except OSError as error:
             raise _cannot_stage(self.path, error) from error
+
+    def check(self) -> None:
+        """Tell if another process has taken the folder.
+
+        Raises
+        ------
+        OutputError
+            If so; nothing may be written any more.
+        """
+        self._lock.check()
 
     def save(self, name: str, content: str | bytes) -> None:
         """Write a file of the folder, whole or not at all.
@@ -155,12 +167,23 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
 
 def journal_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Yield all whole lines of a run directory's journal; torn ones are left out."""
-    for file in sorted((path / "journal").glob("*.jsonl"), key=os.path.getmtime):
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                crc, _, text = line.rstrip("\n").partition(" ")
-                if crc == f"{zlib.crc32(text.encode()):08x}":
-                    yield json.loads(text)
+    files = [file for file in (path / "journal").glob("*.jsonl") if file.is_file()]
+    for file in sorted(files, key=os.path.getmtime):
+        with file.open("rb") as lines:
+            while line := lines.readline(MOST_LINE):
+                crc, _, text = line.rstrip(b"\n").partition(b" ")
+                if crc == b"%08x" % zlib.crc32(text) and (found := _plain(text)) is not None:
+                    yield found
+
+
+def _plain(text: bytes) -> dict[str, Any] | None:
+    """Return what a line says, if it is of the kind that is written here."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    numbers = (found.get("tile", 0), found.get("tiles", 0)) if isinstance(found, dict) else ("",)
+    return found if all(isinstance(number, int) and number >= 0 for number in numbers) else None
 
 
 def finished_tiles(path: Path) -> set[int]:

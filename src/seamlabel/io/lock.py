@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from seamlabel.errors import OutputError
 from seamlabel.io.owner import is_alive, is_elsewhere, this_process
+from seamlabel.io.regular import Irregular, read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +24,7 @@ BEAT_SECONDS = 15.0
 """How often a held lock is touched."""
 STALE_SECONDS = 600.0
 """After so long without a touch a process of another machine counts as gone. By the clock of the disk."""
+MOST_BYTES = 1 << 16
 _held: set[str] = set()
 """What the locks that this process holds say: others of it could not be removed when they were released."""
 
@@ -53,17 +56,19 @@ class Lock:
         except BaseException:
             _held.discard(self._text)
             raise
-        self._ended = threading.Event()
+        self._ended, self._touched = threading.Event(), time.time()
         threading.Thread(target=self._beat, name="seamlabel-lock", daemon=True).start()
 
     def check(self) -> None:
-        """Tell if the lock was lost.
+        """Tell if the lock was lost; looks at the file if it was not touched for long.
 
         Raises
         ------
         OutputError
             If somebody else took it.
         """
+        if time.time() - self._touched > STALE_SECONDS / 4:  # this process was stopped, or its disk
+            self._touch()
         if self.lost:
             msg = f"{self.path} was taken by another process while this one did not answer"
             raise OutputError(msg, "Let that one finish, or resume the run when it has ended")
@@ -73,19 +78,31 @@ class Lock:
         self._ended.set()
         _held.discard(self._text)
         with suppress(OSError):
-            if self.path.read_text() == self._text:
+            if _text(self.path) == self._text:
                 self.path.unlink()
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
-            try:
-                self.lost = self.path.read_text() != self._text
-                if not self.lost:
-                    os.utime(self.path)
-            except FileNotFoundError:
-                self.lost = True
-            except OSError:  # a disk that does not answer now may later
-                continue
+            self._touch()
+
+    def _touch(self) -> None:
+        try:
+            self.lost = self.lost or _text(self.path) != self._text
+            if not self.lost:
+                os.utime(self.path)
+                self._touched = time.time()
+        except FileNotFoundError:
+            self.lost = not self._ended.is_set()
+        except OSError:  # a disk that does not answer now may later
+            return
+
+
+def _text(path: Path) -> str:
+    """Return what a lock says; nothing if it is no plain file."""
+    try:
+        return read_regular(path, MOST_BYTES).decode(errors="replace")
+    except Irregular:
+        return ""
 
 
 def _acquire(lock: Path, text: str) -> None:
@@ -125,10 +142,10 @@ def _retire(lock: Path, now: float) -> None:
         If its process is alive.
     """
     try:
-        text = lock.read_text()
+        text = _text(lock)
     except FileNotFoundError:
         return
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         owner = json.loads(text)
         if text in _held if _is_ours(owner) else _lives(owner, lock, now):
             msg = f"{lock.with_suffix('')} is in use by process {owner['pid']} on {owner['host']}"
@@ -136,7 +153,7 @@ def _retire(lock: Path, now: float) -> None:
     gone = lock.with_name(f".{lock.name}.{uuid4().hex}")
     with suppress(FileNotFoundError):
         lock.rename(gone)
-        if gone.read_text() != text:  # somebody was faster, and this is a live lock
+        if _text(gone) != text:  # somebody was faster, and this is a live lock
             with suppress(FileExistsError):
                 os.link(gone, lock)
         gone.unlink()

@@ -66,8 +66,18 @@ class RecordFile:
         """
         if not records.size:
             return
-        data = memoryview(records.astype(self.dtype, copy=False).tobytes())
-        self.crc = zlib.crc32(data, self.crc)
+        self.write(records.astype(self.dtype, copy=False).tobytes())
+
+    def write(self, records: bytes) -> None:
+        """Add the bytes of whole records at the end.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written.
+        """
+        self.crc = zlib.crc32(records, self.crc)
+        data = memoryview(records)
         try:
             while data.nbytes:  # an unbuffered file may take a part only
                 data = data[self._file.write(data) :]

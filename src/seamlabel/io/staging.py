@@ -265,6 +265,11 @@ def _temporary_root() -> Path:
     return root
 
 
+def is_temporary(path: Path) -> bool:
+    """Return whether a path lies in what `temporary_folder` makes."""
+    return path.resolve().is_relative_to(_temporary_root().resolve())
+
+
 def temporary_folder() -> Path:
     """Return a new folder that lasts as long as this process."""
     return Path(tempfile.mkdtemp(dir=_temporary_root()))

@@ -1,0 +1,105 @@
+"""What a run writes of itself into its directory: the plan with every "auto" pinned, and the report.
+
+`stored` reads it again. Knows JSON, no tiles and no labels.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel.engine.stored import FORMAT, PLACES, PLAN
+from seamlabel.io.journal import REPORT
+
+if TYPE_CHECKING:
+    from seamlabel.io.journal import RunDirectory
+    from seamlabel.kernels.report import MergeReport
+    from seamlabel.plan import Plan
+    from seamlabel.spec import RunSpec
+
+
+def save_plan(folder: RunDirectory, plan: Plan, output: str, identity: dict[str, str], kept: bool) -> None:
+    """Keep what a run needs to go on, and a merge to be done again.
+
+    Parameters
+    ----------
+    folder : RunDirectory
+        Where.
+    plan : Plan
+        What is done.
+    output : str
+        The store that gets the labels.
+    identity : dict of str to str
+        What tells image and method.
+    kept : bool
+        Whether the folder is to be kept when all is done.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    found = {
+        "format": FORMAT,
+        "spec": pinned(plan).model_dump(mode="json"),
+        "info": asdict(plan.info),
+        "grid": asdict(plan.grid),
+        "keep": asdict(plan.keep),
+        "output": os.path.realpath(os.path.expanduser(output)),
+        "asked": (plan.asked or plan.spec).model_dump(mode="json"),
+        "identity": identity,
+        "kept": kept,
+    }
+    folder.save(PLAN, json.dumps(found, indent=1))
+
+
+def pinned(plan: Plan) -> RunSpec:
+    """Return the plan's spec with every "auto" a number and every path absolute."""
+    spec, joined = plan.spec, plan.joined
+    changes: dict[str, Any] = {
+        "tile_shape": tuple(n for n, tiled in zip(plan.grid.tile_shape, joined, strict=True) if tiled),
+        "overlap": tuple(n for n, tiled in zip(plan.grid.overlap, joined, strict=True) if tiled),
+        "overwrite": True,
+        "params": {k: _absolute(v) if k == "target" else v for k, v in spec.params.items()},
+        "merge": spec.merge.model_copy(update={"rule": _absolute(spec.merge.rule)}),
+    }
+    if any(spec.params.get(name) for name in plan.backend.whole_object):
+        changes["params"] |= dict.fromkeys(plan.backend.whole_object, 0)
+        changes["min_size"] = plan.keep.min_size
+    if plan.info.channel_axis is not None:
+        changes["channels"] = plan.channels
+    for field in ("image", "output", "table"):
+        if (path := getattr(spec, field)) is not None:
+            changes[field] = os.path.realpath(os.path.expanduser(path))
+    if isinstance(spec.skip_empty, str) and spec.skip_empty not in ("otsu", "mask"):
+        changes["skip_empty"] = os.path.realpath(os.path.expanduser(spec.skip_empty))
+    return spec.replace(**changes)
+
+
+def _absolute(target: Any) -> Any:
+    """Return the name of a function with the path of its file, if it has one, absolute."""
+    place, _, name = str(target).rpartition(":")
+    if not place.endswith(".py"):
+        return target
+    return f"{Path(place).expanduser().absolute()}:{name}"
+
+
+def save_report(folder: RunDirectory, report: MergeReport) -> None:
+    """Keep a report: its counts as JSON, its lists as arrays.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    lists = {f.name: getattr(report, f.name) for f in fields(report) if f.name not in report.counts}
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **lists)
+    folder.save(PLACES, packed.getvalue())
+    folder.save(REPORT, json.dumps(report.counts, indent=1))
