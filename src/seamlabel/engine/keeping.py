@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,14 @@ def pinned(plan: Plan) -> RunSpec:
     if isinstance(spec.skip_empty, str) and spec.skip_empty not in ("otsu", "mask"):
         changes["skip_empty"] = os.path.realpath(os.path.expanduser(spec.skip_empty))
     return spec.replace(**changes)
+
+
+def portable(plan: Plan) -> Plan:
+    """Return the plan with every path absolute, for processes that work in another folder."""
+    params, target = plan.params, getattr(plan.params, "target", None)
+    if target is not None:
+        params = replace(params, target=_absolute(target))
+    return replace(plan, spec=pinned(plan), params=params)
 
 
 def _absolute(target: Any) -> Any:

@@ -11,6 +11,7 @@ from seamlabel import memory
 from seamlabel.engine import remote
 from seamlabel.engine.executors import SerialExecutor, TaskQueue, ThreadExecutor, make_executor
 from seamlabel.engine.hands import FarHands, OwnHands
+from seamlabel.engine.keeping import portable
 from seamlabel.io.shared import shared
 from seamlabel.io.staging import staging_folder
 
@@ -75,7 +76,8 @@ class Pools:
         if not self.far:
             self.queue.time(plan.spec.timeout, lambda key: job.front.disown(key[1], key[2]))
             return OwnHands(job, self.queue)
-        image = yield from shared(image, folder.path)
+        plan = portable(plan)
+        image = yield from shared(plan.spec.image if isinstance(image, str) else image, folder.path)
         cache = plan.cache_bytes // plan.workers
         given = remote.Payload(
             plan,

@@ -8,8 +8,11 @@ that is the version that counts. Knows no executors, and not which tiles are don
 
 from __future__ import annotations
 
+import sys
+import sysconfig
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +29,7 @@ from seamlabel.io.staging import StagingStore
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from types import ModuleType
 
     from seamlabel.geometry import Tile
     from seamlabel.plan import Plan
@@ -84,8 +88,28 @@ class Payload:
     cache_bytes: int
 
     def pack(self) -> bytes:
-        """Return it as bytes; functions of files that no other process can import go along."""
-        return cloudpickle.dumps(self)  # type: ignore[no-any-return]
+        """Return it as bytes; a function of a module that is not installed goes along with its code."""
+        module = sys.modules.get(getattr(_inner(self.segmenter), "__module__", None) or "")
+        if module is None or module.__name__ == "__main__" or _is_installed(module):
+            return cloudpickle.dumps(self)  # type: ignore[no-any-return]
+        cloudpickle.register_pickle_by_value(module)
+        try:
+            return cloudpickle.dumps(self)  # type: ignore[no-any-return]
+        finally:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _inner(function: Any) -> Any:
+    """Return the function that arguments were filled into."""
+    return function.func if isinstance(function, partial) else function
+
+
+def _is_installed(module: ModuleType) -> bool:
+    """Return whether other processes can be expected to import a module by its name."""
+    file = getattr(module, "__file__", None)
+    places = [sysconfig.get_path(name) or "" for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    own = str(Path(__file__).parents[1])
+    return file is None or any(Path(file).is_relative_to(place) for place in (*places, own) if place)
 
 
 class Worker:
