@@ -116,7 +116,7 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
         For `skip_empty` by value: judge by this coarser level, without reading tiles that hold
         nothing there. Objects smaller than its voxels may be missed.
     executor : {"auto", "serial", "threads", "processes", "dask"}
-        Where tiles are segmented. "auto" is threads; processes are for methods that hold the interpreter
+        Where tiles are segmented. "auto" is threads, or dask where a scheduler is given; processes are for methods that hold the interpreter
         or may crash; dask is for several machines.
     scheduler : str, distributed.Client or cluster, optional
         For "dask": where the workers are; by default processes of our own.
@@ -181,10 +181,13 @@ def _wishes(given: dict[str, Any], info: ImageInfo) -> tuple[dict[str, Any], dic
     wishes["skip_empty"], mask = skip_fields(given["skip_empty"])
     segmenter = _bound(backend, params) if callable(backend) else None
     scheduler = given["scheduler"]
-    if not isinstance(scheduler, str):
-        wishes["scheduler"] = None
-    else:
+    if isinstance(scheduler, str):
         scheduler = None
+    elif scheduler is not None:
+        wishes |= {
+            "scheduler": None,
+            "executor": "dask" if given["executor"] == "auto" else given["executor"],
+        }
     return wishes, {"segmenter": segmenter, "rule": rule, "mask": mask, "scheduler": scheduler}
 
 

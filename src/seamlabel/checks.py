@@ -126,8 +126,8 @@ def check_executor(spec: RunSpec, problems: list[Problem]) -> None:
     if spec.timeout is not None and spec.executor == "serial":
         fix = "Use threads or processes, or leave the time out"
         problems.append(Problem("timeout", "a tile in the only thread cannot be given up", fix))
-    if spec.scheduler is not None and spec.executor != "dask":
-        problems.append(Problem("scheduler", "only dask has one", "Choose the executor 'dask'"))
+    if spec.scheduler is not None and spec.executor not in ("auto", "dask"):
+        problems.append(Problem("scheduler", f"'{spec.executor}' has none", "Choose the executor 'dask'"))
 
 
 def check_output(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> None:

@@ -212,9 +212,9 @@ def resolve(
     if problems or grid is None:
         raise SpecError(problems)
     tile_bytes = prod(grid.read_shape) * cost
-    each = tile_bytes + (PROCESS_BYTES if spec.executor in ("processes", "dask") else 0)
-    most = cores or memory.cores()
-    workers = auto_workers(spec.workers, spec.executor, len(grid), each, budget, most)
+    executor = spec.executor if spec.executor != "auto" else "dask" if spec.scheduler else "threads"
+    each = tile_bytes + (PROCESS_BYTES if executor in ("processes", "dask") else 0)
+    workers = auto_workers(spec.workers, executor, len(grid), each, budget, cores or memory.cores())
     if workers < 1:
         raise SpecError([too_large(each, budget, grid)])
     wanted = cache_wanted(info, spec.level, channels, grid, workers)
@@ -231,7 +231,7 @@ def resolve(
         channels=channels,
         min_size=min_size,
         max_size=sizes[1],
-        executor="threads" if spec.executor == "auto" else spec.executor,
+        executor=executor,
         workers=workers,
         peak_bytes=ENGINE_BYTES + workers * each + cache_bytes,
         cache_bytes=cache_bytes,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from seamlabel.errors import Problem, SpecError, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Generator, Hashable, Iterator
 
 HEARTBEAT_SECONDS = 0.2
 
@@ -231,6 +231,16 @@ class TaskQueue:
             key = self._under_way.get(future)
             if key is not None and (self._disown is None or self._disown(key)):
                 pool.abandon(future, too_long(self._timeout))
+
+    def call(self, fn: Callable[..., Any], *args: Any) -> Generator[None, None, Any]:
+        """Return what a function returns; yields every 0.2 s until then."""
+        found = None
+        for ended in self.drain(iter([(("call",), fn, args)])):
+            if ended is None:
+                yield
+            else:
+                found = ended[1].result()
+        return found
 
     def settle(self, seconds: float) -> None:
         """Drop what has not begun, and wait at most so long for what has."""

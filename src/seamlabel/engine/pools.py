@@ -5,6 +5,7 @@ Knows which executors share memory with the coordinator; not what becomes of tas
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from seamlabel import memory
@@ -46,6 +47,7 @@ class Pools:
         self.far = factory is None and plan.executor in ("processes", "dask")
         self._scheduler = plan.spec.scheduler if scheduler is None else scheduler
         self._workers: Executor | None = None
+        self._changing, self._closed = Lock(), False
         if self.far:
             threads = min(memory.cores(), MOST_THREADS)
             self._own: Executor = ThreadExecutor(threads)
@@ -74,7 +76,8 @@ class Pools:
         """
         plan = self._plan
         if not self.far:
-            self.queue.time(plan.spec.timeout, lambda key: job.front.disown(key[1], key[2]))
+            own = job.front.disown
+            self.queue.time(plan.spec.timeout, lambda key: key[0] == "tile" and own(key[1], key[2]))
             return OwnHands(job, self.queue)
         plan = portable(plan)
         image = yield from shared(plan.spec.image if isinstance(image, str) else image, folder.path)
@@ -89,11 +92,19 @@ class Pools:
             dict(job.known),
             cache,
         )
-        self._workers = self._make(given.pack())
-        return FarHands(job, TaskQueue(self._workers, 2 * plan.workers))
+        workers = yield from self.queue.call(self._start, given.pack())
+        return FarHands(job, TaskQueue(workers, 2 * plan.workers))
 
-    def _make(self, payload: bytes) -> Executor:
-        """Return the executor of other processes."""
+    def _start(self, payload: bytes) -> Executor:
+        """Return the executor of other processes; at once ended if the run was, meanwhile."""
+        made = self._made(payload)
+        with self._changing:
+            self._workers = made
+        if self._closed:
+            self.end_workers()
+        return made
+
+    def _made(self, payload: bytes) -> Executor:
         plan = self._plan
         if plan.executor == "processes":
             from seamlabel.engine.processes import ProcessExecutor
@@ -105,11 +116,13 @@ class Pools:
 
     def end_workers(self) -> None:
         """End workers in other processes: what is left to do is done here."""
-        if self._workers is not None:
-            self._workers.shutdown(wait=False, cancel_futures=True)
-            self._workers = None
+        with self._changing:
+            workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """End everything at once."""
+        self._closed = True
         self.end_workers()
         self._own.shutdown(wait=False, cancel_futures=True)

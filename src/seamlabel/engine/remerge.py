@@ -194,7 +194,8 @@ class _Merging(Stages):
         np.subtract.at(interior, located.tiles, 1)
         given = self._given(records, rule, interior)
         nodes = Both(records.nodes, located.nodes)
-        self.found = solve(replace(given, nodes=nodes, keep=self.plan.keep, edits=located.edits))
+        given = replace(given, nodes=nodes, keep=self.plan.keep, edits=located.edits)
+        self.found = yield from self.queue.call(solve, given)
         self.done += 1
 
     def _painted(self, counted: ObjectFilter, records: RunRecords, rule: SeamRule) -> Composer | None:

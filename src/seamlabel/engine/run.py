@@ -5,7 +5,6 @@ What its stages do is in `Segmenting` and `Stages`; this puts them in order.
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,7 +23,7 @@ from seamlabel.engine.rules import seam_rule
 from seamlabel.engine.segment import NoStore, TileJob
 from seamlabel.engine.segmenting import Segmenting
 from seamlabel.engine.table import ObjectTable
-from seamlabel.events import Event, Heartbeat, RunStarted, StageFinished, StageStarted
+from seamlabel.events import Event, Heartbeat, RunStarted
 from seamlabel.io.generations import records_folder
 from seamlabel.io.journal import RunDirectory
 from seamlabel.io.ngff.labels import open_sink
@@ -40,6 +39,8 @@ if TYPE_CHECKING:
 
     from seamlabel.engine.table import Table
     from seamlabel.io.staging import StagingStore
+    from seamlabel.kernels.report import MergeReport
+    from seamlabel.kernels.solution import Solution
     from seamlabel.plan import Plan
     from seamlabel.protocols import ImageSource, SeamRule, Segmenter
 
@@ -214,6 +215,7 @@ def _beating(work: Generator[None, None, Any], plan: Plan) -> Generator[Event, N
 class _Run(Segmenting):
     """State of one run between two events."""
 
+    found: tuple[Solution, MergeReport]
     begun: tuple[NDArray[Any], dict[int, str]]
     """Tiles that an earlier session has done, and those that failed in it."""
 
@@ -231,12 +233,15 @@ class _Run(Segmenting):
         if self.failed:
             yield self.finished(0, "")
             return
-        start = time.perf_counter()
-        yield StageStarted(0, 1, "merge")
-        solution, report = solve(self.gathered.problem(self.plan.keep))
-        yield StageFinished(1, 1, "merge", time.perf_counter() - start)
+        self.done = 0
+        yield from self.stage("merge", 1, self._merge())
+        solution, report = self.found
         yield from self.paint(solution, self.folder.check)
         if keep:
             self.records.seal()
             save_report(self.folder, report)
         yield self.finished(solution.n_objects, self.sink.path, report)
+
+    def _merge(self) -> Iterator[None]:
+        self.found = yield from self.queue.call(solve, self.gathered.problem(self.plan.keep))
+        self.done += 1
