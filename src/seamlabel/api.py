@@ -116,8 +116,8 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
         For `skip_empty` by value: judge by this coarser level, without reading tiles that hold
         nothing there. Objects smaller than its voxels may be missed.
     executor : {"auto", "serial", "threads", "processes", "dask"}
-        Where tiles are segmented. "auto" is threads, or dask where a scheduler is given; processes are for methods that hold the interpreter
-        or may crash; dask is for several machines.
+        Where tiles are segmented. "auto" is threads, or dask where a scheduler is given; processes are
+        for methods that hold the interpreter or may crash; dask is for several machines.
     scheduler : str, distributed.Client or cluster, optional
         For "dask": where the workers are; by default processes of our own.
     workers : int, optional
