@@ -17,6 +17,7 @@ from seamlabel.events import (
     TileDone,
     TileFailed,
     TileSkipped,
+    WorkersReduced,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class ProgressBar:
         self._bar: tqdm[None] | None = None
         self._objects = 0
         self._failed = 0
-        self._next_line = 0.0
+        self._title, self._next_line = "", 0.0
 
     def __call__(self, event: Event) -> None:
         """Take note of an event."""
@@ -50,6 +51,9 @@ class ProgressBar:
             self._objects += event.n_labels
         elif isinstance(event, SeamsMerged):
             self._objects -= len(event.joined)
+        elif isinstance(event, WorkersReduced):
+            at_once = f"{event.workers} tile{'s' * (event.workers != 1)} at a time from now on"
+            self._print(f"memory ran out: at most {at_once} ({event.reason})")
         elif isinstance(event, TileFailed):
             self._failed += 1
             self._print(f"tile {event.tile} failed: {event.reason}")
@@ -65,15 +69,15 @@ class ProgressBar:
         self._next_line = time.monotonic() + LOG_SECONDS
         if self._terminal:
             self._bar = tqdm(
-                total=event.total, desc=self._title, unit=UNITS[event.stage], file=self._stream,
-                leave=True, dynamic_ncols=True,
+                total=event.total, initial=event.done, desc=self._title, unit=UNITS[event.stage],
+                file=self._stream, leave=True, dynamic_ncols=True,
             )  # fmt: skip
 
     def _move(self, done: int, total: int) -> None:
         if self._bar is not None:
             self._bar.set_postfix_str(self._counts(), refresh=False)
             self._bar.update(done - self._bar.n)
-        elif time.monotonic() >= self._next_line:
+        elif self._title and time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + LOG_SECONDS
             self._print(f"{self._title} {done:,} of {total:,}, {self._counts()}")
 

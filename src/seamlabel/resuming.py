@@ -145,6 +145,9 @@ def _unfinished(run_dir: Any) -> Path:
     except TypeError:
         fix = "Give the folder of the run"
         raise SpecError([Problem("run_dir", f"{run_dir!r} is no path", fix)]) from None
+    if not folder.is_dir():
+        msg = f"there is no folder {folder}"
+        raise OutputError(msg, "A finished run leaves none; seamlabel info IMAGE lists the unfinished ones")
     if unfinished_run(folder) is None:
         read_stored(folder)  # tells if there is no run at all
         msg = f"nothing is left to do in {folder}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from scipy import ndimage
 
 import seamlabel
+from seamlabel import progress
 from seamlabel.engine.run import run
 from seamlabel.errors import IncompleteError, OutputError, SpecError
 from seamlabel.events import RunFinished, SeamsMerged, StageStarted, TileDone, TileFailed
@@ -376,7 +379,7 @@ def test_a_run_that_is_whole_or_is_none_cannot_go_on(image, tmp_path):
     kept = seamlabel.segment(image, bright, keep=True, **FIELDS)
     with pytest.raises(OutputError, match="nothing is left to do"):
         seamlabel.resume(kept.run_dir)
-    with pytest.raises(OutputError, match="holds no run"):
+    with pytest.raises(OutputError, match="there is no folder"):
         seamlabel.resume(tmp_path / "nothing")
 
 
@@ -432,3 +435,16 @@ def test_a_run_directory_says_nothing_of_other_places(image, tmp_path):
     moved.rename(renamed)
     with pytest.raises(OutputError, match="was renamed"):
         seamlabel.resume(renamed, backend=bright, progress=False)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_of_a_run_that_goes_on_begins_where_it_was(image, monkeypatch, terminal):
+    folder = stopped(image, 9)
+    shown = io.StringIO()
+    shown.isatty = lambda: terminal
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0)
+    seamlabel.resume(folder, backend=bright)
+    text = shown.getvalue()
+    assert "25/25" in text if terminal else "Segmenting 25 of 25" in text
+    assert "0/25" not in text.replace("10/25", "").replace("20/25", "")
