@@ -139,8 +139,8 @@ class FarHands:
         missing = []
         others = self._seams.others(self._grid[number])
         for other in others:
-            if self._sizes[other] < 0:
-                continue
+            if self._sizes[other] < 0 or (self._sizes[other] == 0 and answer.record.stamp == (0, 0)):
+                continue  # not done; or both are empty, and have nothing in common
             met = self._valid(number, other, answer)
             if met is None:
                 missing.append(other)

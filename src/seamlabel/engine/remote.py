@@ -21,7 +21,7 @@ import cloudpickle
 from seamlabel.engine.compare import EMPTY, Compared, Comparer, Side, matter_of
 from seamlabel.engine.failure import Failure, failure_of
 from seamlabel.engine.front import arrival_of
-from seamlabel.engine.segment import TileJob, TileRecord
+from seamlabel.engine.segment import DURABLE_SECONDS, Segmented, TileJob, TileRecord
 from seamlabel.engine.table import ObjectTable
 from seamlabel.errors import OutputError
 from seamlabel.io.sources import open_source
@@ -141,8 +141,7 @@ class Worker:
     def segment(self, number: int, empty: Collection[int]) -> RemoteRecord:
         """Segment and stage a tile, and compare it with the neighbours that are staged or `empty`."""
         start = time.perf_counter()
-        found = self.job.labelled(number)
-        stamp = self.job.stage(number, found.local, time.perf_counter() - start)
+        found, stamp = self._kept(number) or self._staged(number)
         tile = self.job.plan.grid[number]
         matter = matter_of(found.local)
         met = {}
@@ -156,6 +155,36 @@ class Worker:
         arrival = arrival_of(number, found.local, {}, plan.keep, plan.grid.ndim)
         seconds = time.perf_counter() - start
         return RemoteRecord(TileRecord(arrival, seconds, found.skipped, found.sums, stamp), met)
+
+    def _staged(self, number: int) -> tuple[Segmented, Stamp]:
+        """Segment and stage a tile; labels that another worker staged meanwhile stay, and count."""
+        start = time.perf_counter()
+        found = self.job.labelled(number)
+        if found.local is None:
+            return found, (0, 0)
+        durable = time.perf_counter() - start >= DURABLE_SECONDS
+        stamp = self.store.add(number, found.local.staged, durable)
+        return (found, stamp) if stamp else self._kept(number) or (found, self._replaced(number, found))
+
+    def _kept(self, number: int) -> tuple[Segmented, Stamp] | None:
+        """Return what is staged of a tile already, by a worker that could not tell of it any more.
+
+        There is one version of a tile, whoever is late: neighbours may have been compared with it.
+        """
+        try:
+            stamp, staged = self.store.load(number)
+        except OutputError:  # damaged: to be segmented, and replaced
+            return None
+        if staged is None:
+            return None
+        job, tile = self.job, self.job.plan.grid[number]
+        labels, local = self.seams.describe(tile, staged.labels())
+        sums = job.table.measure(tile, staged, None) if job.table else None
+        return Segmented(labels, local, "", sums), stamp
+
+    def _replaced(self, number: int, found: Segmented) -> Stamp:
+        assert found.local is not None
+        return self.store.write(number, found.local.staged)
 
     def compare(self, number: int, others: Collection[int]) -> dict[int, Met]:
         """Compare a finished tile with others, by what is staged of them; none staged means empty."""

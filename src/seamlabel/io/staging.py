@@ -58,6 +58,7 @@ class StagingStore:
         self._recent: OrderedDict[int, bytes] = OrderedDict()
         self._held = 0
         self._lock = threading.Lock()
+        self._own = uuid4().hex[:12]  # of all workers on all machines
 
     def write(self, tile: int, staged: StagedTile, durable: bool = False) -> Stamp:
         """Store a tile's labels; all or nothing.
@@ -82,19 +83,33 @@ class StagingStore:
             If they cannot be written, such as on a full disk.
         """
         packed = pack(staged)
-        part = f"{self.folder}/.{tile}.{os.getpid()}.{threading.get_ident()}"
+        self._put(tile, packed, durable, os.replace)
+        self._keep(tile, packed)
+        return len(packed), zlib.crc32(packed)
+
+    def add(self, tile: int, staged: StagedTile, durable: bool = False) -> Stamp | None:
+        """Do as `write`, unless there are labels of that tile; None then, and they stay."""
+        packed = pack(staged)
+        added = self._put(tile, packed, durable, _link)
+        return (len(packed), zlib.crc32(packed)) if added else None
+
+    def _put(self, tile: int, packed: bytes, durable: bool, move: Callable[[str, str], None]) -> bool:
+        """Write a tile's file under another name and move it; return False if there is one that stays."""
+        part = f"{self.folder}/.{tile}.{self._own}.{threading.get_ident()}"
         try:
             with open(part, "wb") as file:
                 file.write(packed)
                 if durable:
                     file.flush()
                     os.fsync(file.fileno())
-            os.replace(part, self._file(tile))
+            move(part, self._file(tile))
+        except FileExistsError:
+            os.unlink(part)
+            return False
         except OSError as error:
             msg = f"cannot stage tile {tile} in {self.folder}: {error.strerror or error}"
             raise OutputError(msg, "Free some space, or give an output on another disk") from error
-        self._keep(tile, packed)
-        return len(packed), zlib.crc32(packed)
+        return True
 
     def load(self, tile: int) -> tuple[Stamp, StagedTile | None]:
         """Return what is on disk for a tile now, and its size and CRC-32; (0, 0) and None for nothing.
@@ -171,6 +186,18 @@ class StagingStore:
             self._held += _size(packed) - _size(former)
             while self._held > CACHE_BYTES and len(self._recent) > 1:
                 self._held -= _size(self._recent.popitem(last=False)[1])
+
+
+def _link(part: str, place: str) -> None:
+    """Move a file to a place where there is none."""
+    try:
+        os.link(part, place)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        os.replace(part, place)
+    else:
+        os.unlink(part)
 
 
 def _size(packed: bytes | None) -> int:
