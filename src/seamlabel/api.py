@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from seamlabel.axes import parse_axes
-from seamlabel.engine.claim import continued
+from seamlabel.engine.claim import planned
 from seamlabel.engine.rules import merge_fields
 from seamlabel.engine.skipping import skip_fields
 from seamlabel.errors import Problem, SpecError
@@ -164,8 +164,8 @@ def _carried_out(given: dict[str, Any]) -> Result:
     target = None if output is None else os.fspath(output)
     info = image_info(image if path is None else path, axes=given["axes"], output=target)
     wishes, handed = _wishes(given, info)
-    plan = resolve(RunSpec(**{**wishes, "image": path, "output": target}), info)
-    plan = continued(plan) if given["unfinished"] == "resume" else plan
+    spec = RunSpec(**{**wishes, "image": path, "output": target})
+    plan = (planned if given["unfinished"] == "resume" else resolve)(spec, info)
     handed |= {name: given[name] for name in ("keep", "unfinished", "progress", "on_event")}
     return carry_out(plan, image=None if path else image, measure=bool(table), retry=True, **handed)
 

@@ -102,7 +102,7 @@ def _limits(hint: Any, about: dict[str, Any]) -> str:
 
 def segment(args: Namespace) -> int:
     """Segment an image; with ``--plan`` only say what would be done."""
-    from seamlabel.engine.claim import continued
+    from seamlabel.engine.claim import planned
     from seamlabel.io.sources import image_info
     from seamlabel.plan import resolve
     from seamlabel.results import carry_out
@@ -110,7 +110,8 @@ def segment(args: Namespace) -> int:
     spec = _spec(args)
     if spec.image is None:
         raise SpecError([Problem("image", "none given", "Give the path of an OME-Zarr")])
-    plan = resolve(spec, image_info(spec.image, output=spec.output))
+    goes_on = not (args.restart or args.plan)
+    plan = (planned if goes_on else resolve)(spec, image_info(spec.image, output=spec.output))
     if args.save_spec:
         Path(args.save_spec).write_text(spec.to_json() + "\n")
     if args.plan:
@@ -119,8 +120,7 @@ def segment(args: Namespace) -> int:
         return 0
     if not args.quiet and not args.json:
         print(plan.summary(), file=sys.stderr)
-    if not args.restart and (on := continued(plan)) is not plan:
-        plan = on
+    if plan.asked is not None:
         print(f"seamlabel: going on with the unfinished run in {plan.run_dir}", file=sys.stderr)
     try:
         result = carry_out(

@@ -55,6 +55,18 @@ def test_tiles_in_bunches_of_the_workers_give_the_true_pace():
     assert progress.seconds_per_tile == pytest.approx(0.5)
 
 
+def test_tiles_of_an_earlier_session_count_as_done_and_took_no_time_of_this_one():
+    progress = Progress()
+    feed(progress, (RunStarted(0, 64, "x"), 0), (Heartbeat(0, 64, "segment", ()), 1))
+    assert progress.text() == "Looking at finished tiles"
+    feed(progress, *[(event, 2.0) for event, _ in tiles(32, 0.5)])
+    assert progress.text() == "32 tiles are done"
+    feed(progress, (StageStarted(32, 64, "segment"), 10))
+    assert progress.text() == "Segmenting 32/64 · – left · 320 objects"
+    feed(progress, *[(TileDone(33 + i, 64, 32 + i, 10, 0, 0), 12.0 + 2 * i) for i in range(3)])
+    assert progress.text() == "Segmenting 35/64 · 2 s per tile · 58 s left · 350 objects"
+
+
 def test_joined_objects_are_counted_once():
     progress = Progress()
     feed(progress, (StageStarted(0, 4, "segment"), 0), *tiles(2, 1, 4))

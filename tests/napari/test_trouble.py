@@ -125,7 +125,7 @@ def test_failed_tiles_are_listed_with_their_cause_in_a_line(dock, image_path, sc
     assert f"{count} failed" in dock.bar.result.text()
     assert "nothing was written" in dock.bar.result.text()
     first = dock.bar.failures.text().splitlines()[0]
-    assert first == f"{count} tiles: ValueError: too dark"
+    assert first == f"{count} tiles: ValueError: too dark in this tile (segmenters.py, line 18)"
     assert "Traceback" not in dock.bar.failures.text()
     dock.click(dock.bar.details_button)
     assert "Traceback" in dock.bar.details.toPlainText()
@@ -143,7 +143,7 @@ def test_an_exception_of_all_tiles_ends_the_run_with_its_text(dock, pixels, scri
 
 
 def test_a_runtime_error_of_the_engine_is_shown_and_not_swallowed(dock, pixels, monkeypatch):
-    def broken(plan, *, image=None):
+    def broken(plan, **_how):
         yield from ()
         raise RuntimeError("the pool broke")
 

@@ -5,16 +5,19 @@ A run goes on only where request, image and method are as they were. Knows no ti
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.engine.stored import HOW, read_stored
-from seamlabel.errors import OutputError
+from seamlabel.errors import OutputError, SpecError
 from seamlabel.io.journal import unfinished_run
+from seamlabel.plan import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from seamlabel.axes import ImageInfo
     from seamlabel.io.journal import RunDirectory
     from seamlabel.plan import Plan
     from seamlabel.spec import RunSpec
@@ -84,6 +87,28 @@ def continued(plan: Plan) -> Plan:
         return plan
     stored = read_stored(Path(plan.run_dir))
     return plan if other_wishes(stored.asked, plan.spec) else stored.resumed(plan.spec)
+
+
+def planned(spec: RunSpec, info: ImageInfo) -> Plan:
+    """Return the plan of a request; that of the unfinished run in its folder, if it is of the same request.
+
+    A run that was killed when its labels were in place already finds these there: they are its own.
+
+    Raises
+    ------
+    SpecError
+        If the request does not fit the image.
+    """
+    try:
+        return continued(resolve(spec, info))
+    except SpecError as refused:
+        if spec.overwrite or {problem.field for problem in refused.problems} != {"name"}:
+            raise
+        plan = resolve(spec.replace(overwrite=True), info)
+        on = continued(plan)
+        if on is plan:
+            raise
+        return replace(on, spec=on.spec.replace(overwrite=False))
 
 
 def _short(value: Any) -> str:

@@ -5,7 +5,6 @@ What its stages do is in `Segmenting` and `Stages`; this puts them in order.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,7 +27,8 @@ from seamlabel.io.generations import records_folder
 from seamlabel.io.journal import RunDirectory
 from seamlabel.io.ngff.labels import open_sink
 from seamlabel.io.sources import open_source
-from seamlabel.io.staging import create_staging, open_staging, temporary_folder
+from seamlabel.io.staging import StagingStore, create_staging, staging_folder
+from seamlabel.io.temporary import temporary_folder
 from seamlabel.kernels.solve import solve
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.engine.table import Table
-    from seamlabel.io.staging import StagingStore
     from seamlabel.kernels.report import MergeReport
     from seamlabel.kernels.solution import Solution
     from seamlabel.plan import Plan
@@ -181,9 +180,9 @@ def _job(
 
 def _staging(folder: RunDirectory, plan: Plan, fresh: bool) -> StagingStore:
     """Return where tiles are staged; of a run that goes on what it has, if that is still there."""
-    if not fresh:
-        with suppress(FileNotFoundError):
-            return open_staging(folder.path)
+    place = staging_folder(folder.path)
+    if not fresh and place.is_dir():
+        return StagingStore(place, plan.grid.read_shape)
     return create_staging(folder.path, plan.grid.read_shape)
 
 
@@ -192,12 +191,13 @@ def _recovered(
 ) -> Generator[Event, None, tuple[RunRecords, NDArray[Any]]]:
     """Say that the run begins; return its records, and the tiles that are done, after looking at each."""
     grid, sums = job.plan.grid, job.table.dtype if job.table else None
-    job.use(_staging(folder, job.plan, fresh))
+    store = _staging(folder, job.plan, fresh)
+    job.use(store)
     yield RunStarted(0, len(grid), str(folder.path))
     if fresh:
         records = RunRecords(records_folder(folder.path), grid.ndim, sums)
         return records, records.all_tiles()
-    looking = recover(folder.path, len(grid), grid.ndim, sums, open_staging(folder.path), pools.queue)
+    looking = recover(folder.path, len(grid), grid.ndim, sums, store, pools.queue)
     found: tuple[RunRecords, NDArray[Any]] = yield from _beating(looking, job.plan)
     return found
 
@@ -230,6 +230,7 @@ class _Run(Segmenting):
             tiles = recalling(self.job, self.store, left, tiles)
         yield from self.stage("segment", self.total, self.segment(tiles))
         segmented()
+        self.sync()
         if self.failed:
             yield self.finished(0, "")
             return

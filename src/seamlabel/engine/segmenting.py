@@ -174,6 +174,7 @@ class Segmenting(Stages):
         self.job.source.close()  # painting needs the memory, and no pixels
 
     def _ended(self, key: Any, future: Future[Any]) -> Iterator[Event | None]:
+        self.folder.check()  # before anything is added to records that may be another's by now
         number = key[1]
         record = self.hands.taken(key, future)
         if isinstance(record, Failure):
@@ -206,8 +207,13 @@ class Segmenting(Stages):
         told = {"tile": number, "n_core": arrival.n_core, "seconds": round(record.seconds, 4)}
         self.folder.record(**told, bytes=size, digest=f"{crc:08x}")
         if record.seconds >= DURABLE_SECONDS and time.monotonic() - self.synced > SYNC_SECONDS:
-            self.records.sync()
+            self.sync()
             self.synced = time.monotonic()
+
+    def sync(self) -> None:
+        """Have the disk hold what is known of tiles that are done, whatever its cache loses."""
+        self.records.sync()
+        self.folder.sync()
 
     def _choose_thread(self, seconds: float) -> None:
         """Segment in this thread while tiles take no longer than handing them over.

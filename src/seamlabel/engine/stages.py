@@ -5,6 +5,7 @@ Shared by a run and by a merge that is done again. Knows no tiles' states and no
 
 from __future__ import annotations
 
+import os
 import time
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from seamlabel.plan import Plan
     from seamlabel.protocols import LabelSink, LabelStore
 
-SETTLE_SECONDS = 0.4
+LONG_SECONDS = 10.0
+"""Labels of a run that took longer are on the disk, not only in its cache, before they count."""
+SETTLE_SECONDS = 0.25
 """How long a cancelled run waits for tasks under way; longer ones are left to end unheard."""
 
 
@@ -96,12 +99,16 @@ class Stages:
         self.done = 0
         total = sum(int(np.prod(layout.counts(levels[0]))) for levels in passes)
         measured = self.table.fill(composer, self.queue) if self.table else ()
-        yield from self.stage("paint", total, chain(self._blocks(job, passes), measured))
+        yield from self.stage("paint", total, chain(self._blocks(job, passes), measured, self._synced()))
         allowed()
         self.sink.commit()
         self.committed = True
         if self.table:
             self.table.hand_over()
+
+    def _synced(self) -> Iterator[None]:
+        if self.seconds > LONG_SECONDS and hasattr(os, "sync"):
+            yield from self.queue.call(os.sync)
 
     def _blocks(self, job: PaintJob, passes: list[list[int]]) -> Iterator[Event | None]:
         for levels in passes:

@@ -17,7 +17,7 @@ from seamlabel.errors import OutputError, Problem, SpecError
 from seamlabel.geometry import TileGrid
 from seamlabel.io.ngff.model import label_names
 from seamlabel.io.ngff.strict import load_document
-from seamlabel.io.staging import is_temporary
+from seamlabel.io.temporary import is_temporary
 from seamlabel.plan import Plan, resolve
 from seamlabel.spec import RunSpec
 from seamlabel.staged import ObjectFilter

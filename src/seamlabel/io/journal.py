@@ -25,6 +25,8 @@ from seamlabel.io.lock import Lock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+RUN = "run.json"
+"""What was asked for; a folder without it is no run."""
 REPORT = "report.json"
 """What the merge of a run that is whole, and was kept, came to."""
 MOST_LINE = 1 << 20
@@ -78,7 +80,7 @@ class RunDirectory:
                 self.path.rename(self._aside)
             remove_folder(self.path)
             self.path.mkdir(parents=True)
-            (self.path / "run.json").write_text(spec_json)
+            self.save(RUN, spec_json)
             self._open_log()
         except OSError as error:
             self.close(keep=(self.path / REPORT).exists())
@@ -108,6 +110,19 @@ class RunDirectory:
         except OSError as error:
             raise _cannot_stage(self.path, error) from error
 
+    def sync(self) -> None:
+        """Have the disk hold all lines.
+
+        Raises
+        ------
+        OutputError
+            If it does not.
+        """
+        try:
+            os.fsync(self._open_log().fileno())
+        except OSError as error:
+            raise _cannot_stage(self.path, error) from error
+
     def check(self) -> None:
         """Tell if another process has taken the folder.
 
@@ -119,7 +134,7 @@ class RunDirectory:
         self._lock.check()
 
     def save(self, name: str, content: str | bytes) -> None:
-        """Write a file of the folder, whole or not at all.
+        """Write a file of the folder, whole or not at all, whatever the disk's cache loses.
 
         Raises
         ------
@@ -128,7 +143,10 @@ class RunDirectory:
         """
         part = self.path / f".{name}"
         try:
-            part.write_bytes(content.encode() if isinstance(content, str) else content)
+            with part.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
             part.replace(self.path / name)
         except OSError as error:
             raise _cannot_stage(self.path, error) from error
@@ -221,7 +239,7 @@ class Unfinished:
 
 def unfinished_run(path: Path) -> Unfinished | None:
     """Return how far the run in a directory is; None if there is none, or it is whole, or no tile is done."""
-    if not (path / "run.json").is_file() or (path / REPORT).exists():
+    if not (path / RUN).is_file() or (path / REPORT).exists():
         return None
     done: set[int] = set()
     failed: dict[int, str] = {}
@@ -249,14 +267,17 @@ def kept_runs(target: str | Path) -> list[Path]:
 
 def _run_directories(target: str | Path) -> list[Path]:
     folder = Path(f"{os.path.realpath(target)}.seamlabel")
-    return [file.parent for file in sorted(folder.glob("*/run.json"))] if folder.is_dir() else []
+    return [file.parent for file in sorted(folder.glob(f"*/{RUN}"))] if folder.is_dir() else []
 
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder whose subfolders may hold a file for every tile of a million.
 
-    `shutil.rmtree` alone would list them first, in memory. What cannot be removed stays.
+    `shutil.rmtree` alone would list them first, in memory. What cannot be removed stays; what says
+    that there is a run goes first, so that nobody goes on with the rest of one.
     """
+    with suppress(OSError):
+        (folder / RUN).unlink(missing_ok=True)
     with suppress(OSError):
         for inside in folder.iterdir():
             if inside.is_dir() and not inside.is_symlink():

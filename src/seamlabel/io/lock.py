@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from seamlabel.errors import OutputError
 from seamlabel.io.owner import is_alive, is_elsewhere, this_process
+from seamlabel.io.partial import partial_of, sweep
 from seamlabel.io.regular import Irregular, read_regular
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ def _text(path: Path) -> str:
 
 def _acquire(lock: Path, text: str) -> None:
     """Take a lock, which appears whole or not at all; one of a dead process is taken over."""
-    mine = lock.with_name(f".{lock.name}.{uuid4().hex}")
+    hidden = lock.with_name(f".{lock.name}")
+    sweep(lock.parent, hidden.name)
+    mine = partial_of(hidden)
     mine.write_text(text)
     try:
         for _ in range(5):
@@ -150,7 +153,7 @@ def _retire(lock: Path, now: float) -> None:
         if text in _held if _is_ours(owner) else _lives(owner, lock, now):
             msg = f"{lock.with_suffix('')} is in use by process {owner['pid']} on {owner['host']}"
             raise OutputError(msg, f"Wait for it; or remove {lock} if it is gone; or give another name")
-    gone = lock.with_name(f".{lock.name}.{uuid4().hex}")
+    gone = partial_of(lock.with_name(f".{lock.name}"))
     with suppress(FileNotFoundError):
         lock.rename(gone)
         if _text(gone) != text:  # somebody was faster, and this is a live lock

@@ -109,8 +109,17 @@ class RecordFile:
             return np.fromfile(file, self.dtype, stop - start)
 
     def sync(self) -> None:
-        """Have the disk hold what was appended."""
-        os.fsync(self._file.fileno())
+        """Have the disk hold what was appended.
+
+        Raises
+        ------
+        OutputError
+            If it does not.
+        """
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._cannot(error) from error
 
     def _cannot(self, error: OSError) -> OutputError:
         msg = f"cannot write {self.path}: {error.strerror or error}"

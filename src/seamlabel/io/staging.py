@@ -6,16 +6,12 @@ of compressed voxels), and a table of them. Knows nothing of merging.
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
-import shutil
 import struct
-import tempfile
 import threading
 import zlib
 from collections import OrderedDict
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -277,26 +273,3 @@ class Overlay:
     def read(self, tile: int) -> StagedTile | None:
         """Return a tile's labels, None for an empty one."""
         return (self._above if self._replaced[tile] else self._below).read(tile)
-
-
-@cache
-def _temporary_root() -> Path:
-    root = Path(tempfile.mkdtemp(prefix="seamlabel-"))
-    owner = os.getpid()
-
-    def clean() -> None:
-        if os.getpid() == owner:
-            shutil.rmtree(root, ignore_errors=True)
-
-    atexit.register(clean)
-    return root
-
-
-def is_temporary(path: Path) -> bool:
-    """Return whether a path lies in what `temporary_folder` makes."""
-    return path.resolve().is_relative_to(_temporary_root().resolve())
-
-
-def temporary_folder() -> Path:
-    """Return a new folder that lasts as long as this process."""
-    return Path(tempfile.mkdtemp(dir=_temporary_root()))

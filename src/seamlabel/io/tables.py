@@ -11,11 +11,11 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from uuid import uuid4
 
 import numpy as np
 
 from seamlabel.errors import OutputError
+from seamlabel.io.partial import partial_of, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,7 +53,8 @@ def write_table(path: str | Path, table: Mapping[str, NDArray[Any]]) -> None:
         msg = f"columns of a table are 1-D and of one length, not of shapes {shapes}"
         raise ValueError(msg)
     save = _writer(path)
-    part = path.with_name(f".{path.name}.{uuid4().hex}.partial")
+    part = partial_of(path.with_name(f".{path.name}"))
+    sweep(path.parent, f".{path.name}")
     try:
         save(part, columns)
         part.replace(path)

@@ -162,14 +162,17 @@ class Canvas:
         self.labels_layer = None
         return self.stream
 
-    def show_stream(self, name: str) -> None:
-        """Show the stream as a new layer, under the grid."""
+    def show_stream(self, name: str, run_dir: str = "") -> None:
+        """Show the stream as a new layer, under the grid, in place of what was shown of that run before."""
         if self.stream is None:
             return
         with self._same_selection():
+            for layer in [one for one in self._viewer.layers if isinstance(one, Labels)]:
+                if run_dir and layer.metadata.get(OWN, {}).get("run_dir") == run_dir:
+                    self._viewer.layers.remove(layer)
             self._labels = Live(self._placement.fit(self.stream.levels))
             self.labels_layer = self._layer(
-                self._labels.data, name=name, metadata={OWN: {"provisional": True}}
+                self._labels.data, name=name, metadata={OWN: {"provisional": True, "run_dir": run_dir}}
             )
             self._viewer.add_layer(self.labels_layer)
             layers = self._viewer.layers

@@ -16,6 +16,7 @@ from qtpy.QtCore import QTimer
 from seamlabel.errors import ImageError, Problem, SeamlabelError, SpecError
 from seamlabel.io.sources import image_info
 from seamlabel.napari.canvas import Canvas
+from seamlabel.napari.launcher import Launcher
 from seamlabel.napari.open_image import open_into
 from seamlabel.napari.pictures import describe
 from seamlabel.napari.rows import sentence
@@ -53,6 +54,7 @@ class Controller:
         self._viewer, self._form, self._bar = viewer, form, bar
         self.canvas = Canvas(viewer)
         self.run = RunControl(viewer, self.canvas, bar)
+        self.launch = Launcher(form, bar, self.canvas, self.run, self._run_begins)
         self.plan: Plan | None = None
         self._store: ImageInfo | None = None
         self._seen: Image | None = None
@@ -84,15 +86,8 @@ class Controller:
         self.canvas.forget()
 
     def start(self) -> None:
-        """Run the plan as it stands now."""
-        picture = self._form.image.picture
-        if self.plan is None or picture is None or self.run.active:
-            return
-        level = self._form.image.level_index()
-        self._preview.stop()
-        self._show_grid()
-        self._enable(False)
-        self.run.start(self.plan, picture.at(level)[1], not self._form.save.temporary())
+        """Do what the button Run says."""
+        self.launch.start()
 
     def choose(self, layer: Any) -> None:
         """Choose an image layer; anything else leaves the choice as it is."""
@@ -129,7 +124,8 @@ class Controller:
         form.tiles.grid_toggled.connect(self._grid_toggled)
         self._preview.timeout.connect(self._show_grid)
         self._look.timeout.connect(self._layers_settled)
-        self._bar.run_requested.connect(self.start)
+        self._bar.run_requested.connect(self.launch.start)
+        self.launch.finder.found.connect(form.image.changed)
         self._bar.cancel_requested.connect(self.run.cancel)
         self.run.on_end = self._run_ended
         self.run.on_states = self._show_counts
@@ -211,7 +207,7 @@ class Controller:
         if self.run.active:
             return
         try:
-            self.plan = resolve(spec, self._target_info())
+            self.plan = self.launch.follow(resolve(spec, self._target_info()))
         except SpecError as error:
             self._show_problems(error)
             return
@@ -237,6 +233,7 @@ class Controller:
             self._form.clear_plan()
             self.canvas.hide_grid()
             self._bar.set_ready(False)
+            self.launch.follow(None)
 
     # -- the grid ------------------------------------------------------------------------------
 
@@ -279,6 +276,10 @@ class Controller:
 
     # -- the run -------------------------------------------------------------------------------
 
+    def _run_begins(self) -> None:
+        self._preview.stop()
+        self._enable(False)
+
     def _run_ended(self) -> None:
         """Give the form back; names may be taken now that were free."""
         self._enable(True)
@@ -290,5 +291,4 @@ class Controller:
     def _enable(self, enabled: bool) -> None:
         for section in (self._form.image, self._form.method, self._form.save):
             section.setEnabled(enabled)
-        self._form.tiles.shape.setEnabled(enabled)
-        self._form.tiles.overlap.setEnabled(enabled)
+        self._form.tiles.lock(not enabled)

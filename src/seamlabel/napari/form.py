@@ -90,7 +90,7 @@ class Form(QWidget):
             self._level_changed()
             self.image.set_values(spec.level, spec.channels)
             self.method.set_values(spec.backend, spec.params)
-            self.tiles.set_values(spec.tile_shape, spec.overlap)
+            self.tiles.set_spec(spec)
             self.save.set_values(spec.name, spec.overwrite, spec.output)
         finally:
             self._quiet = False

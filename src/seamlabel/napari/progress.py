@@ -15,6 +15,7 @@ from seamlabel.events import (
     TileDone,
     TileFailed,
     TileSkipped,
+    WorkersReduced,
 )
 
 LEAST = 3
@@ -32,6 +33,8 @@ SHARES: dict[Stage, tuple[float, float]] = {
 class Progress:
     """Sums up the events of one run.
 
+    A run that goes on tells first of tiles that are done; they took no time of this one.
+
     Parameters
     ----------
     workers : int
@@ -39,6 +42,10 @@ class Progress:
     """
 
     def __init__(self, workers: int = 1) -> None:
+        self.began = False
+        """Whether tiles are segmented by now."""
+        self.workers = 0
+        """Tiles at once since memory ran out; 0 if it did not."""
         self.stage: Stage | None = None
         self.done = self.total = self.objects = 0
         self.states: Counter[str] = Counter()
@@ -52,24 +59,31 @@ class Progress:
         if isinstance(event, StageStarted):
             self._batches.clear()
             self._batches.append((now, 0))
+            self.began = True
         if isinstance(event, StageStarted | Heartbeat):
             self.stage = event.stage
-        elif isinstance(event, TileDone):
-            self.states["done"] += 1
-            self.objects += event.n_labels
-        elif isinstance(event, TileSkipped):
-            self.states["empty"] += 1
-        elif isinstance(event, TileFailed):
-            self.states["failed"] += 1
-            self.failures[event.tile] = (event.reason, event.detail)
+        elif isinstance(event, TileDone | TileSkipped | TileFailed):
+            self._tile(event)
         elif isinstance(event, SeamsMerged):
             self.objects -= len(event.joined)
         elif isinstance(event, RunFinished):
             self.result = event
+        elif isinstance(event, WorkersReduced):
+            self.workers = event.workers
         if isinstance(event, TileDone | TileFailed):
             self._count(now)
         if isinstance(event, RunStarted | StageStarted | Heartbeat | TileDone | TileSkipped | TileFailed):
             self.done, self.total = event.done, event.total
+
+    def _tile(self, event: TileDone | TileSkipped | TileFailed) -> None:
+        if isinstance(event, TileDone):
+            self.states["done"] += 1
+            self.objects += event.n_labels
+        elif isinstance(event, TileSkipped):
+            self.states["empty"] += 1
+        else:
+            self.states["failed"] += 1
+            self.failures[event.tile] = (event.reason, event.detail)
 
     def _count(self, now: float) -> None:
         """Count a tile; many come in one batch, at one time."""
@@ -98,7 +112,9 @@ class Progress:
     def text(self) -> str:
         """Return the line beside the bar."""
         if self.stage is None:
-            return "Starting"
+            return f"Reading {many(self.done, 'finished tile')}" if self.done else "Starting"
+        if not self.began:
+            return "Looking at finished tiles" if not self.done else f"{many(self.done, 'tile')} are done"
         if self.stage == "merge":
             return "Joining objects across seams"
         if self.stage == "paint":

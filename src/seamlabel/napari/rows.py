@@ -57,6 +57,7 @@ def style(theme_type: str) -> str:
         'QLabel[kind="header"] { font-weight: bold; padding-top: 6px; }',
         f'*[wrong="true"] {{ border: 1px solid {inks["problem"]}; }}',
         "QScrollArea { border: none; }",
+        f'QFrame[kind="unfinished"] {{ border: 1px solid {inks["dim"]}; border-radius: 3px; }}',
     ]
     return "\n".join(rules)
 

@@ -1,4 +1,4 @@
-"""`RunBar`: pinned under the form. Run, Cancel, progress, and what came of the last run."""
+"""`RunBar`: pinned under the form. Run, Cancel, progress, what came of the last run, unfinished runs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from seamlabel.napari.progress import many
 from seamlabel.napari.rows import Note
+from seamlabel.napari.unfinished_row import UnfinishedRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,7 @@ class RunBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.status = Note("muted", self)
+        self.memory = Note("warning", self)
         self.bar = QProgressBar()
         self.bar.setRange(0, STEPS)
         self.bar.setTextVisible(False)
@@ -59,10 +61,11 @@ class RunBar(QWidget):
         self.details.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.details.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.details.setFixedHeight(120)
-        self.run_button = QPushButton("Run")
-        self.run_button.setToolTip("Segment the whole image (Ctrl+Enter)")
+        self.unfinished = UnfinishedRow(self)
+        self.run_button = QPushButton()
+        self.offer_resume(False)
         self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop the run; finished tiles stay on disk (Ctrl+.)")
+        self.cancel_button.setToolTip("Stop the run; finished tiles are kept (Ctrl+.)")
         self._lay_out()
         self.run_button.clicked.connect(self.run_requested)
         self.cancel_button.clicked.connect(self.cancel_requested)
@@ -79,6 +82,12 @@ class RunBar(QWidget):
             self.status.say(why_not, "problem")
         elif self.status.property("kind") == "problem":
             self.status.say("")
+
+    def offer_resume(self, going_on: bool) -> None:
+        """Say whether Run goes on with an unfinished run."""
+        self.run_button.setText("Resume" if going_on else "Run")
+        what = "Go on with the unfinished run" if going_on else "Segment the whole image"
+        self.run_button.setToolTip(f"{what} (Ctrl+Enter)")
 
     def begin(self) -> None:
         """Show that a run has started."""
@@ -133,6 +142,7 @@ class RunBar(QWidget):
     def clear(self) -> None:
         """Show nothing of any run."""
         self.bar.hide()
+        self.memory.say("")
         self.result.say("")
         self.failures.say("")
         self.details_button.setChecked(False)
@@ -151,9 +161,10 @@ class RunBar(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 6, 8, 8)
         column.setSpacing(6)
-        for widget in (self.status, self.bar, self.result, self.failures):
+        for widget in (self.status, self.memory, self.bar, self.result, self.failures):
             column.addWidget(widget)
         column.addWidget(self.details_button, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self.details)
+        column.addWidget(self.unfinished)
         column.addLayout(buttons)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)

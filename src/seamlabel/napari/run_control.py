@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from seamlabel.engine.retell import retell
 from seamlabel.engine.run import run
 from seamlabel.errors import SeamlabelError, TileError
 from seamlabel.events import Event, Heartbeat, RunStarted, SeamsMerged, TileDone, TileFailed, TileSkipped
@@ -15,10 +16,12 @@ from seamlabel.napari.progress import Progress, many, summary
 from seamlabel.napari.worker import RunWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
+    from typing import Literal
 
     from napari.components import ViewerModel
 
+    from seamlabel.io.journal import Unfinished
     from seamlabel.napari.canvas import Canvas
     from seamlabel.napari.run_bar import RunBar
     from seamlabel.plan import Plan
@@ -43,9 +46,10 @@ class RunControl:
         self.progress = Progress()
         self.plan: Plan | None = None
         self.run_dir = ""
-        self._saved = False
+        self._saved = self._showing = False
         self.on_end: Callable[[], None] = lambda: None
         self.on_states: Callable[[], None] = lambda: None
+        self.on_refusal: Callable[[BaseException], bool] = lambda _error: False
         self._running: set[int] = set()
         self._error: tuple[BaseException, str] | None = None
 
@@ -54,7 +58,14 @@ class RunControl:
         """Whether a run is under way."""
         return self.worker is not None
 
-    def start(self, plan: Plan, array: Any, saved: bool) -> None:
+    def start(
+        self,
+        plan: Plan,
+        array: Any,
+        saved: bool,
+        unfinished: Literal["resume", "restart"] = "resume",
+        accept: bool = False,
+    ) -> None:
         """Begin a run in a thread of its own.
 
         Parameters
@@ -65,12 +76,25 @@ class RunControl:
             The image, where the plan has no path.
         saved : bool
             Whether the labels outlast the process; only told to the user.
+        unfinished : {"resume", "restart"}
+            Go on with an unfinished run in the folder of the plan, or remove it.
+        accept : bool
+            Go on although the method changed: finished tiles stay as they are.
         """
-        self._saved = saved
+        self._saved, self._showing = saved, False
+        how = {"unfinished": unfinished, "retry": True, "accept_changes": accept}
+        self._begin(plan, lambda: run(plan, image=array, **how))
+
+    def show(self, plan: Plan, unfinished: Unfinished) -> None:
+        """Show the tiles of a run that did not reach its end, without going on with it."""
+        self._showing = True
+        self._begin(plan, lambda: retell(unfinished))
+
+    def _begin(self, plan: Plan, events: Callable[[], Generator[Event, None, None]]) -> None:
         self.plan, self.progress, self._error = plan, Progress(plan.workers), None
-        self._running = set()
+        self._running, self.run_dir = set(), ""
         stream = self._canvas.begin_stream(plan)
-        self.worker = RunWorker(lambda: run(plan, image=array, unfinished="restart"), stream.accept)
+        self.worker = RunWorker(events, stream.accept)
         self.worker.events.connect(self._take)
         self.worker.failed.connect(self._failed)
         self.worker.finished.connect(self._finished)
@@ -103,7 +127,7 @@ class RunControl:
             self.progress.accept(event, now)
             if isinstance(event, RunStarted):
                 self.run_dir = event.run_dir
-                self._canvas.show_stream(self.plan.spec.name)
+                self._canvas.show_stream(self.plan.spec.name, event.run_dir)
             elif isinstance(event, TileDone):
                 states[event.tile] = "done" if event.n_labels else "empty"
                 touched.append(event.tile)
@@ -122,6 +146,9 @@ class RunControl:
         if not self._bar.cancel_button.isEnabled():
             return  # "Cancelling" stays to be read
         self._bar.show_progress(self.progress.fraction, self.progress.text())
+        if self.progress.workers:
+            at_once = many(self.progress.workers, "tile")
+            self._bar.memory.say(f"Memory ran out: {at_once} at a time from now on")
 
     def _running_states(self, running: set[int], known: dict[int, str]) -> dict[int, str]:
         """Return the states of tiles that run now, and of those that ran and wait for a retry."""
@@ -152,6 +179,8 @@ class RunControl:
             self._canvas.drop_stream(keep=True)
             self._bar.end(f"{summary(self.progress)} · nothing was written", "problem")
             self._list_failures()
+        elif self._showing:
+            self._end_shown(cancelled)
         elif cancelled:
             self._end_cancelled()
         self._canvas.refresh()
@@ -163,16 +192,33 @@ class RunControl:
             return "temporary, not saved"
         return f"saved in …/{'/'.join(Path(path).parts[-3:])}"
 
+    def _of_how_many(self) -> str:
+        counts = self.progress.states
+        return f"{counts['done'] + counts['empty']:,} of {many(len(self.plan.grid), 'tile')}"
+
+    def _end_shown(self, cancelled: bool) -> None:
+        self._canvas.drop_stream(keep=True)
+        what = "Cancelled" if cancelled else "Shown"
+        self._bar.end(f"{what}: {self._of_how_many()} · nothing was run", "muted")
+
     def _end_cancelled(self) -> None:
         counts = self.progress.states
         self._canvas.drop_stream(keep=bool(counts["done"]))
         done = counts["done"] + counts["empty"]
-        text = f"Cancelled after {done:,} of {many(len(self.plan.grid), 'tile')} · nothing was written"
-        kept = f" · finished tiles are in {self.run_dir}" if done else ""
-        self._bar.end(text + kept, "warning")
+        if not self.progress.began and self.plan.asked is not None:  # it went on with another
+            self._bar.end("Cancelled before any tile was begun · finished tiles are kept", "warning")
+            return
+        kept = f"nothing was written · finished tiles are in {self.run_dir}"
+        if self.plan.run_dir is not None:  # one can go on with it
+            kept = "they are kept: Resume goes on"
+        after = kept if done else "nothing was written"
+        self._bar.end(f"Cancelled after {self._of_how_many()} · {after}", "warning")
 
     def _end_in_error(self, error: BaseException, detail: str) -> None:
         self._canvas.drop_stream(keep=bool(self.progress.states["done"]))
+        if not self.run_dir and self.on_refusal(error):
+            self._bar.end("", "problem")
+            return
         if isinstance(error, TileError):  # the first tiles all failed, and there were no more tries
             self._bar.end(f"Stopped: {_clauses(error.hint or error.reason)}", "problem")
             self._list_failures(error, detail)

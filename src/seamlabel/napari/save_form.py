@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QWidget
 
-from seamlabel.io.staging import temporary_folder
+from seamlabel.io.temporary import temporary_folder
 from seamlabel.napari.path_row import PathRow
 from seamlabel.napari.pictures import normal_path
 from seamlabel.napari.rows import Note, Section, combo_box

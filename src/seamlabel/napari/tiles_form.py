@@ -10,12 +10,15 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSpinBox, QWidget
 from seamlabel.napari.legend import Legend
 from seamlabel.napari.progress import many
 from seamlabel.napari.rows import Note, Section
+from seamlabel.napari.run_on import RunOnForm
 from seamlabel.napari.typing_guard import TypingGuard
 from seamlabel.sizes import human
 
 if TYPE_CHECKING:
     from seamlabel.axes import ImageInfo
+    from seamlabel.errors import Problem
     from seamlabel.plan import Plan
+    from seamlabel.spec import RunSpec
 
 
 MANY_TILES = 20_000
@@ -110,7 +113,7 @@ class AxisNumbers(QWidget):
 
 
 class TilesForm(Section):
-    """Tile shape, overlap, the plan in a line, its warnings, and the legend of the grid."""
+    """Tile shape, overlap, where tiles run, the plan in a line, its warnings, and the legend of the grid."""
 
     grid_toggled = Signal(bool)
     """Whether the grid is to be drawn over the image."""
@@ -119,6 +122,7 @@ class TilesForm(Section):
         super().__init__("Tiles", parent)
         self.shape = AxisNumbers(1)
         self.overlap = AxisNumbers(0)
+        self.run_on = RunOnForm(self)
         self.summary = Note("muted", self)
         self.warnings = Note("warning", self)
         self.show_grid = QCheckBox("Show tiles over the image")
@@ -127,10 +131,11 @@ class TilesForm(Section):
         self.add("tile_shape", "Tile shape", self.shape, "Pixels of each axis that a tile owns")
         tip = "Pixels that a tile reads past its border on every side: at least one object wide"
         self.add("overlap", "Overlap", self.overlap, tip)
-        for row in (self.summary, self.warnings, self.show_grid, self.legend):
+        for row in (self.run_on, self.summary, self.warnings, self.show_grid, self.legend):
             self.rows.addRow(row)
         self.shape.changed.connect(self.changed)
         self.overlap.changed.connect(self.changed)
+        self.run_on.changed.connect(self.changed)
         self.show_grid.toggled.connect(self.grid_toggled)
 
     def set_info(self, info: ImageInfo, level: int) -> None:
@@ -142,12 +147,30 @@ class TilesForm(Section):
 
     def values(self) -> dict[str, Any]:
         """Return the fields of the spec that this section decides."""
-        return {"tile_shape": self.shape.value(), "overlap": self.overlap.value()}
+        return {"tile_shape": self.shape.value(), "overlap": self.overlap.value(), **self.run_on.values()}
 
     def set_values(self, tile_shape: Any, overlap: Any) -> None:
         """Show these values."""
         self.shape.set_value(tile_shape)
         self.overlap.set_value(overlap)
+
+    def set_spec(self, spec: RunSpec) -> None:
+        """Show all that a spec says of tiles."""
+        self.run_on.set_values(spec.executor, spec.scheduler, spec.timeout)
+        self.set_values(spec.tile_shape, spec.overlap)
+
+    def lock(self, locked: bool) -> None:
+        """Let nothing be changed but what is shown, as long as a run goes on."""
+        for part in (self.shape, self.overlap, self.run_on):
+            part.setEnabled(not locked)
+
+    def titles(self, problems: list[Problem]) -> list[str]:
+        """Return the names of the fields that problems are about."""
+        return super().titles(problems) + self.run_on.titles(problems)
+
+    def show_problems(self, problems: list[Problem]) -> list[Problem]:
+        """Show the problems of this section; return the others."""
+        return self.run_on.show_problems(super().show_problems(problems))
 
     def show_plan(self, plan: Plan) -> None:
         """Show what was decided, and the warnings."""

@@ -19,6 +19,7 @@ import psutil
 
 from seamlabel.errors import ImageError, OutputError
 from seamlabel.io.ngff.strict import load_document
+from seamlabel.io.partial import partial_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,6 +29,8 @@ ZarrFormat = Literal[2, 3]
 LOCK = ".seamlabel.lock"
 LOCK_WAIT = 30.0
 """Seconds to wait for another writer's commit, which takes milliseconds."""
+TORN_SECONDS = 5.0
+"""Seconds after which a lock that names nobody counts as forgotten: writing it takes microseconds."""
 LOCK_STALE = 300.0
 """Seconds after which a lock left by another machine counts as forgotten."""
 _PROCESS = uuid.uuid4().hex
@@ -177,7 +180,7 @@ def _has(place: Path) -> bool:
 
 def _save(place: Path, document: dict[str, Any]) -> None:
     """Write a document so that a crash leaves the old one or the new one, never half of one."""
-    temporary = place.with_name(f"{place.name}.{uuid.uuid4().hex}.partial")
+    temporary = partial_of(place)
     try:
         with temporary.open("w", encoding="utf-8") as stream:
             json.dump(document, stream, indent=2)
@@ -244,6 +247,8 @@ def _forgotten(lock: Path) -> bool:
     except OSError:  # released meanwhile
         return False
     host, pid, process = [*text.split(" "), "", ""][:3]
+    if not pid:  # cut: its process died before it had written all, or the disk lost power
+        return age > TORN_SECONDS
     if host == socket.gethostname() and pid.isdecimal():
         if int(pid) == os.getpid() and process:
             return process != _PROCESS or text in _abandoned

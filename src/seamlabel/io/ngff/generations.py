@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.io.owner import is_alive, is_elsewhere, this_process
+from seamlabel.io.partial import ENDING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,8 +97,10 @@ def left_over(group: Path, names: set[str]) -> set[str]:
 
 
 def is_remainder(folder: Path) -> bool:
-    """Return whether a folder holds nothing but arrays of ours, or nothing at all."""
-    return folder.is_dir() and all(OURS.fullmatch(path.name) for path in folder.iterdir())
+    """Return whether a folder holds nothing but arrays of ours and half of documents, or nothing."""
+    return folder.is_dir() and all(
+        OURS.fullmatch(path.name) or path.name.endswith(ENDING) for path in folder.iterdir()
+    )
 
 
 def remove(folder: Path) -> None:

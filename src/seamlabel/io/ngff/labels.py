@@ -28,6 +28,7 @@ from seamlabel.io.ngff.metadata import label_attributes, listing, writing_attrib
 from seamlabel.io.ngff.places import is_elsewhere, local_path, obstacle
 from seamlabel.io.ngff.publish import arrays_shown, enter, explained, image_source, refuse_taken
 from seamlabel.io.ngff.store import create_array
+from seamlabel.io.partial import sweep
 
 if TYPE_CHECKING:
     from seamlabel.geometry import Box
@@ -239,6 +240,8 @@ class LabelWriter:
                 doomed = (replaced | left_over(self._group, others)) - arrays_shown(self._group)
             for name in doomed:
                 remove(self._group / name)
+            for folder in (self._labels, self._group):
+                sweep(folder)
 
     def _verified(self) -> Generation:
         """Return the arrays to publish, if they are there and nobody else's label would be lost."""
