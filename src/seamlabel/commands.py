@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from seamlabel import registry
 from seamlabel.errors import Problem, SeamlabelError, SpecError
-from seamlabel.merge_command import say_end, say_event, say_interrupted
+from seamlabel.merge_command import events_in_json, say_end, say_interrupted
 from seamlabel.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -123,14 +123,15 @@ def segment(args: Namespace) -> int:
     if plan.asked is not None:
         print(f"seamlabel: going on with the unfinished run in {plan.run_dir}", file=sys.stderr)
     try:
-        result = carry_out(
-            plan,
-            keep=args.keep,
-            unfinished="restart" if args.restart else "resume",
-            retry=True,
-            progress=not (args.quiet or args.json),
-            on_event=say_event if args.json else None,
-        )
+        with events_in_json(args.json) as say_event:
+            result = carry_out(
+                plan,
+                keep=args.keep,
+                unfinished="restart" if args.restart else "resume",
+                retry=True,
+                progress=not (args.quiet or args.json),
+                on_event=say_event,
+            )
     except KeyboardInterrupt:
         say_interrupted(plan.run_dir)
         raise

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from seamlabel.events import to_json
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable, Iterator
 
     from seamlabel.engine.edits import Edit
     from seamlabel.events import Event
@@ -29,18 +32,19 @@ def merge(args: Namespace) -> int:
         given[kind] = [edit.points for edit in edits if edit.kind == kind]
 
     try:
-        result = remerge(
-            args.run_dir,
-            rule=args.merge,
-            **given,
-            remove=[edit.points[0] for edit in edits if edit.kind == "remove"],
-            forget_edits=args.no_edits,
-            overwrite=args.overwrite,
-            again=_tiles(args.again),
-            image=args.image,
-            progress=not (args.quiet or args.json),
-            on_event=say_event if args.json else None,
-        )
+        with events_in_json(args.json) as say_event:
+            result = remerge(
+                args.run_dir,
+                rule=args.merge,
+                **given,
+                remove=[edit.points[0] for edit in edits if edit.kind == "remove"],
+                forget_edits=args.no_edits,
+                overwrite=args.overwrite,
+                again=_tiles(args.again),
+                image=args.image,
+                progress=not (args.quiet or args.json),
+                on_event=say_event,
+            )
     except KeyboardInterrupt:
         print(f"\nThe labels and {args.run_dir} are as they were.", file=sys.stderr)
         raise
@@ -54,19 +58,20 @@ def resume(args: Namespace) -> int:
     from seamlabel.resuming import resume as go_on
 
     try:
-        result = go_on(
-            args.run_dir,
-            retry=args.retry_failed,
-            image=args.image,
-            executor=args.executor,
-            scheduler=args.scheduler,
-            workers=args.workers,
-            timeout=args.timeout,
-            overwrite=args.overwrite or None,
-            accept_changes=args.accept_changes,
-            progress=not (args.quiet or args.json),
-            on_event=say_event if args.json else None,
-        )
+        with events_in_json(args.json) as say_event:
+            result = go_on(
+                args.run_dir,
+                retry=args.retry_failed,
+                image=args.image,
+                executor=args.executor,
+                scheduler=args.scheduler,
+                workers=args.workers,
+                timeout=args.timeout,
+                overwrite=args.overwrite or None,
+                accept_changes=args.accept_changes,
+                progress=not (args.quiet or args.json),
+                on_event=say_event,
+            )
     except KeyboardInterrupt:
         say_interrupted(args.run_dir)
         raise
@@ -75,9 +80,27 @@ def resume(args: Namespace) -> int:
     return 0
 
 
-def say_event(event: Event) -> None:
-    """Print an event as a line of JSON."""
-    print(json.dumps(to_json(event)), flush=True)
+@contextmanager
+def events_in_json(wanted: bool) -> Iterator[Callable[[Event], None] | None]:
+    """Give what prints events as lines of JSON, None if they are not wanted.
+
+    Meanwhile all that methods print, from Python or from C, goes to stderr.
+    """
+    if not wanted:
+        yield None
+        return
+    with ExitStack() as after:
+        out = sys.stdout
+        after.callback(setattr, sys, "stdout", out)
+        with suppress(OSError, ValueError):  # it is no file, but a test's or a notebook's
+            if out.fileno() == 1:
+                out.flush()
+                own = os.dup(1)
+                os.dup2(2, 1)
+                out = after.enter_context(os.fdopen(own, "w", encoding="utf-8"))
+                after.callback(os.dup2, own, 1)
+        sys.stdout = sys.stderr
+        yield lambda event: print(json.dumps(to_json(event)), file=out, flush=True)
 
 
 def say_interrupted(run_dir: str | None) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seamlabel.errors import OutputError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -54,9 +56,23 @@ class Composer:
             out[part.relative_to(box).slices] = found
         return out
 
+    def staged(self, number: int) -> StagedTile | None:
+        """Return what is staged of a tile, None if it has no labels.
+
+        Raises
+        ------
+        OutputError
+            If it has labels and they are gone: they are not background.
+        """
+        found = self.store.read(number)
+        if found is None and self.solution.has_labels(number):
+            msg = f"the staged labels of tile {number} are gone"
+            raise OutputError(msg, "Resume the run: that tile is segmented again")
+        return found
+
     def _part(self, tile: Tile, part: Box) -> NDArray[Any] | None:
         """Return the final labels of a part of a tile's core."""
-        staged = self.store.read(tile.number)
+        staged = self.staged(tile.number)
         differing = self.solution.differing(tile.number)
         if staged is None and not differing.size:
             return None
@@ -106,7 +122,7 @@ class Composer:
     def _add_wholes(self, out: NDArray[Any], part: Box, other: Tile) -> None:
         """Paint a neighbour's whole objects where nothing is yet."""
         seen = part.intersect(other.read)
-        staged = self.store.read(other.number) if seen.size else None
+        staged = self.staged(other.number) if seen.size else None
         if staged is None:
             return
         ids = staged.painted(self.solution.wholes(other.number, staged))[seen.relative_to(other.read).slices]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Iterator
 
 HEARTBEAT_SECONDS = 0.2
+UNLIMITED = 1 << 30
 
 
 class SerialExecutor(Executor):
@@ -153,7 +154,9 @@ class TaskQueue:
         self._threads = pool, limit
         self._timeout: float | None = None
         self._disown: Callable[[Any], bool] | None = None
-        self._most, self._next_look = 1 << 30, 0.0
+        self._most, self._next_look = UNLIMITED, 0.0
+        self._beside: dict[Future[Any], int] = {}
+        self._last = UNLIMITED
         self._urgent: deque[tuple[Hashable, Callable[..., Any], tuple[Any, ...]]] = deque()
         self._under_way: dict[Future[Any], Any] = {}
         self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
@@ -185,16 +188,32 @@ class TaskQueue:
         return [key for future, key in self._under_way.items() if future.running()]
 
     def narrow(self) -> int:
-        """Have half as many tasks under way from now on; return how many, 0 if it was one already."""
-        now = min(self._most, sum(future.running() for future in self._under_way) + 1)
-        if now <= 1:
+        """Have fewer tasks under way from now on, as the one that `drain` gave last ran out of memory.
+
+        Several that ran out of it together are answered once.
+
+        Returns
+        -------
+        int
+            How many; 0 if that task was alone, so that fewer will not help it.
+        """
+        if self._last <= 1:
             return 0
-        self._most = now // 2
+        if self._last <= self._most:
+            workers = (self._wanted() + 1) // 2  # the others wait
+            self._most = max(1, min(self._last, workers, len(self._under_way) + 1) // 2)
         return self._most
 
+    def widen(self) -> None:
+        """Have as many tasks under way as at first: others follow, that need little memory."""
+        self._most = UNLIMITED
+
+    def _wanted(self) -> int:
+        wanted: int = getattr(self._pool, "in_flight", self._limit)
+        return wanted
+
     def _room(self) -> int:
-        limit = getattr(self._pool, "in_flight", self._limit)
-        return min(limit, self._most) - len(self._under_way)
+        return min(self._wanted(), self._most) - len(self._under_way)
 
     def drain(
         self, tasks: Iterator[tuple[Hashable, Callable[..., Any], tuple[Any, ...]]]
@@ -208,6 +227,7 @@ class TaskQueue:
                 key, fn, args = task
                 future = self._pool.submit(fn, *args)
                 self._under_way[future] = key
+                self._beside[future] = min(self._wanted(), self._most)
                 future.add_done_callback(self._ended.put)
             if not self._under_way:
                 return
@@ -216,6 +236,7 @@ class TaskQueue:
             except Empty:
                 yield None
             else:
+                self._last = self._beside.pop(future)
                 yield self._under_way.pop(future), future
             if self._timeout is not None and time.monotonic() > self._next_look:
                 self._next_look = time.monotonic() + HEARTBEAT_SECONDS

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from seamlabel.errors import OutputError, SeamlabelError, TileError, WorkerError
 
+REASON, DETAIL = 500, 20_000
+"""Most characters of a reason and of a traceback: a message may hold a whole array."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -40,22 +43,32 @@ class Failure:
 def failure_of(error: BaseException) -> Failure:
     """Return what an exception says of a tile."""
     known = isinstance(error, SeamlabelError) and not isinstance(error, WorkerError)
-    fatal = error if isinstance(error, OutputError) or getattr(error, "fatal", False) else None
+    ends_all = isinstance(error, OutputError) or (isinstance(error, WorkerError) and error.fatal)
     return Failure(
         reason=describe_failure(error),
-        detail="".join(traceback.format_exception(error)),
+        detail=_detail(error),
         again=not known,
         memory=_out_of_memory(error),
-        fatal=fatal if isinstance(fatal, SeamlabelError) else None,
+        fatal=error if ends_all and isinstance(error, SeamlabelError) else None,
     )
+
+
+def _detail(error: BaseException) -> str:
+    """Return the traceback, as text that every file and window can hold."""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - attributes of an error may raise
+        text = f"{''.join(traceback.format_tb(error.__traceback__))}{describe_failure(error)}\n"
+    if len(text) > DETAIL:
+        text = f"{text[: DETAIL // 2]}\n[{len(text) - DETAIL:,} characters]\n{text[-DETAIL // 2 :]}"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _out_of_memory(error: BaseException) -> bool:
     """Return whether memory ran out: of the machine, or of a device (torch, cupy, tensorflow by name)."""
     names = {cls.__name__ for cls in type(error).__mro__}
-    return bool(names & {"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"}) or bool(
-        getattr(error, "memory", False)
-    )
+    named = bool(names & {"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"})
+    return named or (isinstance(error, WorkerError) and error.memory)
 
 
 def describe_failure(error: BaseException) -> str:
@@ -66,14 +79,17 @@ def describe_failure(error: BaseException) -> str:
         return str(error)
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if not _in_library(frame.filename)]
     place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-    text = " ".join(_text(error).split())
+    text = _text(error)
     return f"{type(error).__name__}{': ' if text else ''}{text}{place}"
 
 
 def _text(error: BaseException) -> str:
-    """Return what an exception says; its own code for that may fail, too."""
+    """Return what an exception says, in one short line; its own code for that may fail, too."""
     try:
-        return str(error)
+        text = str(error)
+        shown = "".join(c if c.isprintable() else " " for c in text[: 2 * REASON])
+        line = " ".join(shown.split())
+        return line if len(line) <= REASON and len(text) <= 2 * REASON else f"{line[:REASON]}…"
     except Exception as second:  # noqa: BLE001 - whatever it is, the first error is the one to tell
         return f"(its text cannot be had: {type(second).__name__})"
 

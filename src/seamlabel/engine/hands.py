@@ -51,13 +51,13 @@ def _outcome(future: Future[Any]) -> Any:
 
     Raises
     ------
-    BaseException
-        What is no failure of a tile, such as Ctrl-C.
+    KeyboardInterrupt
+        Which is no failure of a tile: somebody wants the run to end.
     """
     error = future.exception()
     if error is None:
         return future.result()
-    if not isinstance(error, Exception | SystemExit):
+    if isinstance(error, KeyboardInterrupt):
         raise error
     return failure_of(error)
 

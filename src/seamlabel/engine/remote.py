@@ -218,7 +218,9 @@ def segment(worker: Worker, number: int, empty: tuple[int, ...]) -> RemoteRecord
     """Run `Worker.segment`; what goes wrong is given back as plain data, which can always be pickled."""
     try:
         return worker.segment(number, empty)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the border of a worker: all of it is told
+    except KeyboardInterrupt:  # somebody wants the run to end
+        raise
+    except BaseException as error:  # noqa: BLE001 - the border of a worker: all of it is told
         return failure_of(error)
 
 

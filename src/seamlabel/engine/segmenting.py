@@ -106,6 +106,7 @@ class Segmenting(Stages):
         self.failed: dict[int, str] = {}
         self.attempts: dict[int, int] = {}
         self.counted: dict[int, int] = {}
+        self.at_once = 0
         self.synced = time.monotonic()
 
     def close(self) -> None:
@@ -171,6 +172,7 @@ class Segmenting(Stages):
                 self._give_up()
         self.queue.run_here(False)
         self.queue = self.after
+        self.queue.widen()
         self.job.source.close()  # painting needs the memory, and no pixels
 
     def _ended(self, key: Any, future: Future[Any]) -> Iterator[Event | None]:
@@ -234,7 +236,9 @@ class Segmenting(Stages):
         self.attempts[number] = self.attempts.get(number, 0) + 1
         workers = self.queue.narrow() if failure.memory else 0
         if workers:  # it was not alone: that try does not count
-            yield WorkersReduced(self.done, self.total, workers, failure.reason)
+            if workers != self.at_once:
+                self.at_once = workers
+                yield WorkersReduced(self.done, self.total, workers, failure.reason)
         else:
             self.counted[number] = self.counted.get(number, 0) + 1
         if workers or (failure.again and self.counted[number] <= self.plan.spec.retries):

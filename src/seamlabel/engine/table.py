@@ -102,7 +102,7 @@ class ObjectTable:
         if self._records is None:
             differ = np.arange(len(composer.grid))
         for number, sums in self._tiles():
-            staged = composer.store.read(number)
+            staged = composer.staged(number)
             if staged is None or composer.solution.differing(number).size:
                 continue
             ids = composer.solution.table(number, staged)[sums.label]

@@ -143,6 +143,8 @@ class Worker(SpawnProcess):
         if sys.platform != "win32":
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         die_with(self._coordinator)
+        with contextlib.suppress(OSError):  # a windowed program on Windows has no standard error
+            os.dup2(2, 1)  # what tiles print is not the run's answer, such as events in JSON
         super().run()
 
 
@@ -152,10 +154,30 @@ def _spawn(process: SpawnProcess) -> None:
         if sys.platform != "win32":
             from multiprocessing import resource_tracker
 
-            resource_tracker.ensure_running()  # it unblocks the signal if it has to start first
+            with _unwarned():
+                resource_tracker.ensure_running()  # it unblocks the signal if it has to start first
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             after.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
         SpawnProcess.start(process)
+
+
+@contextlib.contextmanager
+def _unwarned() -> Iterator[None]:
+    """Have the tracker of semaphores tidy up in silence, if it starts now.
+
+    Libraries make some when they are imported, and a worker that is killed leaves those behind.
+    """
+    name = "PYTHONWARNINGS"
+    before = os.environ.get(name)
+    quiet = "ignore:resource_tracker:UserWarning"
+    os.environ[name] = f"{before},{quiet}" if before else quiet
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextlib.contextmanager

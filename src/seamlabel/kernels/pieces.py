@@ -83,8 +83,8 @@ def cut_to(labels: NDArray[Any], trusted: tuple[slice, ...], connectivity: int |
 
     Returns
     -------
-    ndarray of int64
-        Same shape; 0 outside the trusted box.
+    ndarray
+        Same shape, and the same type where that can hold as many labels; 0 outside the trusted box.
     """
     top = int(labels.max(initial=0)) + 1
     inner = labels[trusted]
@@ -92,12 +92,14 @@ def cut_to(labels: NDArray[Any], trusted: tuple[slice, ...], connectivity: int |
     several &= _contacts(inner, trusted, labels.shape, top, connectivity) > 1
     several[0] = False
     result = np.zeros(labels.shape, labels.dtype)
+    result[trusted] = inner
     if several.any():
         crossing = np.take(several, inner)
-        found, _ = pieces(np.where(crossing, inner, 0), connectivity)
-        result = result.astype(np.int64)
-        inner = np.where(crossing, found + np.int64(top), inner)
-    result[trusted] = inner
+        found = pieces(np.where(crossing, inner, 0), connectivity)[0]
+        found += top
+        if int(found.max()) > np.iinfo(result.dtype).max:
+            result = result.astype(np.int64)
+        np.copyto(result[trusted], found, casting="unsafe", where=crossing)
     return result
 
 

@@ -69,6 +69,12 @@ class Solution:
     def _span(self, tile: int) -> tuple[int, int]:
         return _span(self.keys, tile)
 
+    def has_labels(self, tile: int) -> bool:
+        """Return whether a tile has labels that are painted, or that neighbours may see."""
+        low, high = self._span(tile)
+        following = self.base[tile + 1] if tile + 1 < self.base.size else self.n_objects
+        return high > low or bool(following > self.base[tile])
+
     def table(self, tile: int, staged: StagedTile) -> NDArray[Any]:
         """Return the final ids of a tile's labels 0..n_all and of its pieces of background.
 
