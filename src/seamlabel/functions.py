@@ -6,12 +6,11 @@ Knows nothing of what they are for.
 from __future__ import annotations
 
 import sys
-import zlib
+import sysconfig
 from functools import partial
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import CodeType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -112,64 +111,9 @@ def _load_module(place: str) -> ModuleType:
         raise BackendError(msg, hint) from error
 
 
-def code_digest(function: Any) -> str:
-    """Return a digest of what a function does, to tell whether it was edited.
-
-    Of its code, defaults, arguments filled in, and of all functions and plain values of its own module
-    that it uses, and those that these use; of an object that can be called, of its class. Arrays,
-    weights of networks and other modules are not looked at.
-    """
-    seen: dict[int, int] = {}
-    return f"{zlib.crc32(repr(_described(function, seen)).encode()):08x}"
-
-
-_PLAIN = (bool, int, float, complex, str, bytes, type(None))
-
-
-def _described(value: Any, seen: dict[int, int]) -> Any:
-    """Return something whose text tells what a value is; functions by their code."""
-    if isinstance(value, _PLAIN):
-        return value
-    if id(value) in seen:
-        return "again", seen[id(value)]
-    seen[id(value)] = len(seen)
-    if isinstance(value, list | tuple | set | frozenset):
-        parts = [_described(part, seen) for part in value]
-        return sorted(map(repr, parts)) if isinstance(value, set | frozenset) else parts
-    if isinstance(value, dict):
-        return [(str(key), _described(part, seen)) for key, part in value.items()]
-    if isinstance(value, partial):
-        return [_described(part, seen) for part in (value.func, value.args, value.keywords)]
-    if isinstance(value, CodeType):
-        return value.co_code, value.co_names, [_described(part, seen) for part in value.co_consts]
-    code = getattr(value, "__code__", None)
-    if isinstance(code, CodeType):
-        return _function(value, code, seen)
-    if callable(value) and not isinstance(value, type):
-        return [type(value).__qualname__, _described(type(value).__call__, seen)]
-    return type(value).__qualname__
-
-
-def _function(function: Any, code: CodeType, seen: dict[int, int]) -> Any:
-    """Return what tells a function: its code, and what it uses of its own module."""
-    space = getattr(function, "__globals__", {})
-    home = space.get("__name__")
-    used = [space[name] for name in _names(code) if name in space]
-    own = [v for v in used if isinstance(v, _PLAIN) or getattr(v, "__module__", None) == home]
-    cells = [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
-    parts = (code, function.__defaults__, function.__kwdefaults__, own, cells)
-    return [_described(part, seen) for part in parts]
-
-
-def _names(code: CodeType) -> list[str]:
-    """Return the names that code looks up, that of functions inside it too."""
-    inner = [name for part in code.co_consts if isinstance(part, CodeType) for name in _names(part)]
-    return [*code.co_names, *inner]
-
-
-def _filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 - an empty cell raises
-    except ValueError:
-        return False
-    return True
+def is_installed(module: ModuleType) -> bool:
+    """Return whether a module is of Python, of an installed package or of seamlabel itself."""
+    file = getattr(module, "__file__", None)
+    places = [sysconfig.get_path(name) or "" for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    own = str(Path(__file__).parent)
+    return file is None or any(Path(file).is_relative_to(place) for place in (*places, own) if place)

@@ -30,7 +30,7 @@ _WORDS = {
     "image": "the image has other axes, shapes, chunks or types",
     "pixels": "pixels of the image differ",
     "mask": "the mask differs",
-    "method": "the code of the method was edited",
+    "method": "the code of the method was edited, or values that it uses",
 }
 
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     Stamp = tuple[int, int]
 
 
+MOST_ASKED = 5
+"""How often a tile is compared again, before what lies on the disk must have been changed by others."""
+
+
 class Hands(Protocol):
     """Segments tiles."""
 
@@ -111,6 +115,7 @@ class FarHands:
         self._sizes, self._crcs = size, crc
         self._met: dict[tuple[int, int], Met] = {}
         self._pending: dict[int, RemoteRecord] = {}
+        self._asked: dict[int, int] = {}
 
     def task(self, number: int, attempt: int) -> Task:
         """Return the task of a tile."""
@@ -123,7 +128,7 @@ class FarHands:
         kind, number, attempt = key
         outcome = _outcome(future)
         if isinstance(outcome, Failure):
-            self._pending.pop(number, None)
+            self._forget(number)
             return outcome
         if kind == "tile":
             self._pending[number] = outcome
@@ -131,7 +136,11 @@ class FarHands:
             self._pending[number].met.update(outcome)
         return self._settled(number, attempt)
 
-    def _settled(self, number: int, attempt: int) -> TileRecord | None:
+    def _forget(self, number: int) -> None:
+        self._pending.pop(number, None)
+        self._asked.pop(number, None)
+
+    def _settled(self, number: int, attempt: int) -> TileRecord | Failure | None:
         """Return the record of a tile with all that it has in common with finished ones, if that is known."""
         answer = self._pending[number]
         found: list[Compared] = []
@@ -149,9 +158,14 @@ class FarHands:
             if not met.found.clean:
                 differ.append((min(number, other), max(number, other)))
         if missing:
+            self._asked[number] = self._asked.get(number, 0) + 1
+            if self._asked[number] > MOST_ASKED:
+                self._forget(number)
+                names = ", ".join(map(str, (number, *missing)))
+                return Failure(f"what is staged of these tiles is not what was written: {names}", "")
             self.queue.add(("seams", number, attempt), remote.compare, (number, tuple(missing)))
             return None
-        del self._pending[number]
+        self._forget(number)
         for other in others:
             self._met.pop((other, number), None)
             if self._sizes[other] < 0 and other in answer.met:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
-from seamlabel.functions import code_digest, load_function
+from seamlabel.codes import code_digest
+from seamlabel.functions import load_function
 from seamlabel.io.fingerprint import array_digest, fingerprint
 
 if TYPE_CHECKING:

@@ -151,7 +151,7 @@ class RunRecords:
             if name in self._files:
                 self._files[name].cut(stop)
                 self._files[name].crc = 0
-        self._start = stops
+        self._start = [stop if name in self._files else 0 for name, stop in zip(_FILES, stops, strict=True)]
         return notes[np.sort(np.unique(notes["tile"], return_index=True)[1])]
 
     def close(self) -> None:
@@ -241,6 +241,13 @@ def checks(notes: NDArray[Any]) -> NDArray[np.int64]:
     flat = np.array(notes, TILE).reshape(-1)
     flat["check"] = 0
     return np.array([zlib.crc32(note.tobytes()) for note in flat], np.int64).reshape(notes.shape)
+
+
+def measured(notes: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return for which of these tiles all is there that a table of objects needs."""
+    at = _FILES.index("sums")
+    found: NDArray[np.bool_] = (notes["n_core"] == 0) | (notes["stop"][:, at] > notes["start"][:, at])
+    return found
 
 
 def _apart(name: str, chunk: NDArray[Any], gone: NDArray[np.bool_]) -> NDArray[Any]:

@@ -9,7 +9,6 @@ that is the version that counts. Knows no executors, and not which tiles are don
 from __future__ import annotations
 
 import sys
-import sysconfig
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,13 +22,13 @@ from seamlabel.engine.failure import Failure, failure_of
 from seamlabel.engine.front import arrival_of
 from seamlabel.engine.segment import DURABLE_SECONDS, Segmented, TileJob, TileRecord
 from seamlabel.engine.table import ObjectTable
-from seamlabel.errors import OutputError
+from seamlabel.errors import BackendError, OutputError
+from seamlabel.functions import is_installed
 from seamlabel.io.sources import open_source
 from seamlabel.io.staging import StagingStore
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from types import ModuleType
 
     from seamlabel.geometry import Tile
     from seamlabel.plan import Plan
@@ -88,28 +87,32 @@ class Payload:
     cache_bytes: int
 
     def pack(self) -> bytes:
-        """Return it as bytes; a function of a module that is not installed goes along with its code."""
+        """Return it as bytes; a function of a module that is not installed goes along with its code.
+
+        Raises
+        ------
+        BackendError
+            If it holds what only this process can use, such as a lock or an open file.
+        """
         module = sys.modules.get(getattr(_inner(self.segmenter), "__module__", None) or "")
-        if module is None or module.__name__ == "__main__" or _is_installed(module):
-            return cloudpickle.dumps(self)  # type: ignore[no-any-return]
-        cloudpickle.register_pickle_by_value(module)
+        by_value = not (module is None or module.__name__ == "__main__" or is_installed(module))
+        if by_value:
+            cloudpickle.register_pickle_by_value(module)
         try:
-            return cloudpickle.dumps(self)  # type: ignore[no-any-return]
+            packed: bytes = cloudpickle.dumps(self)
+        except Exception as error:  # objects raise what they like when pickled
+            msg = f"the method cannot be handed to other processes: {type(error).__name__}: {error}"
+            hint = "Let it make locks, files and models when it is first called; or use threads"
+            raise BackendError(msg, hint) from error
         finally:
-            cloudpickle.unregister_pickle_by_value(module)
+            if by_value:
+                cloudpickle.unregister_pickle_by_value(module)
+        return packed
 
 
 def _inner(function: Any) -> Any:
     """Return the function that arguments were filled into."""
     return function.func if isinstance(function, partial) else function
-
-
-def _is_installed(module: ModuleType) -> bool:
-    """Return whether other processes can be expected to import a module by its name."""
-    file = getattr(module, "__file__", None)
-    places = [sysconfig.get_path(name) or "" for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    own = str(Path(__file__).parents[1])
-    return file is None or any(Path(file).is_relative_to(place) for place in (*places, own) if place)
 
 
 class Worker:

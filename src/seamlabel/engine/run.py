@@ -152,9 +152,9 @@ def _end(coordinator: _Run | None, pools: Pools | None, job: TileJob) -> None:
 
 def _worth(coordinator: _Run | None, asked: bool, fresh: bool) -> bool:
     """Return whether the run directory holds what somebody may want."""
-    if coordinator is None:
-        return not fresh
-    return coordinator.gathered.any_here and (asked or not coordinator.committed)
+    if coordinator is None or not coordinator.committed:
+        return not fresh or (coordinator is not None and coordinator.gathered.any_here)
+    return asked
 
 
 def _job(
@@ -223,6 +223,7 @@ class _Run(Segmenting):
         done, failed = self.begun
         left = np.ones(self.total, bool)
         left[done["tile"]] = False
+        failed = {tile: why for tile, why in failed.items() if tile < self.total and left[tile]}
         left[list(failed)] = False
         yield from self.recall(done, failed)
         tiles: Iterator[int] = (number for number in order if left[number])

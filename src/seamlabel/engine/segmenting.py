@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from seamlabel.engine.failure import Failure
 from seamlabel.engine.gather import Gathered
 from seamlabel.engine.hands import OwnHands
-from seamlabel.engine.records import Note
+from seamlabel.engine.records import Note, measured
 from seamlabel.engine.segment import DURABLE_SECONDS
 from seamlabel.engine.stages import Stages
 from seamlabel.errors import TileError
@@ -139,6 +139,8 @@ class Segmenting(Stages):
             Those that failed and are not tried again, with reasons.
         """
         firsts = self.gathered.recall(tiles)
+        if self.table and not measured(tiles).all():
+            self.table.use(None)
         for tile, first in zip(tiles, firsts.tolist(), strict=True):
             number = int(tile["tile"])
             self.done += 1

@@ -66,7 +66,7 @@ class ObjectTable:
         self._totals = _Totals()
         self._records: RecordFile | None = None
 
-    def use(self, records: RecordFile) -> None:
+    def use(self, records: RecordFile | None) -> None:
         """Take sums of tiles from this file, of type `dtype`; without, tiles are measured when painted."""
         self._records = records
 
