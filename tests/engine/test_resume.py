@@ -14,9 +14,17 @@ from scipy import ndimage
 
 import seamlabel
 from seamlabel import progress
+from seamlabel.engine.executors import TaskQueue, ThreadExecutor
 from seamlabel.engine.run import run
 from seamlabel.errors import IncompleteError, OutputError, SpecError
-from seamlabel.events import RunFinished, SeamsMerged, StageStarted, TileDone, TileFailed
+from seamlabel.events import (
+    RunFinished,
+    SeamsMerged,
+    StageStarted,
+    TileDone,
+    TileFailed,
+)
+from seamlabel.io import staging
 from seamlabel.io.journal import kept_runs, unfinished_run, unfinished_runs
 from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import image_info, open_labels
@@ -448,3 +456,90 @@ def test_progress_of_a_run_that_goes_on_begins_where_it_was(image, monkeypatch, 
     text = shown.getvalue()
     assert "25/25" in text if terminal else "Segmenting 25 of 25" in text
     assert "0/25" not in text.replace("10/25", "").replace("20/25", "")
+
+
+def test_an_edited_mask_is_noticed(image, pixels, tmp_path):
+    mask = (pixels > 0).astype("uint8")
+    place = save(tmp_path / "mask.zarr", mask)
+    with pytest.raises(KeyboardInterrupt):
+        seamlabel.segment(image, bright, skip_empty=place, on_event=interrupt_at(9), **FIELDS)
+    mask[200:300] = 0
+    size = {"axes": "yx", "levels": 2, "overwrite": True}
+    write_image(Path(place), mask.shape, "uint8", lambda box: mask[box.slices], **size)
+    with pytest.raises(OutputError, match="the mask differs"):
+        seamlabel.segment(image, bright, skip_empty=place, **FIELDS)
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_a_function_that_is_edited_while_the_run_goes_on_ends_it(image, tmp_path, executor):
+    file = tmp_path / "method.py"
+    text = "from scipy.ndimage import label\n\ndef cells(tile):\n    return label(tile > 2000)[0]\n"
+    file.write_text(text)
+
+    def edit(event):
+        if isinstance(event, StageStarted) and event.stage == "segment":
+            file.write_text(text.replace("2000", "2100"))
+
+    how = {"params": {"target": f"{file}:cells"}, "executor": executor, "workers": 2, "on_event": edit}
+    if executor == "threads":  # each thread makes its own
+        with pytest.raises(OutputError, match="was edited while the run went on"):
+            list(_slowly(image, file, edit))
+    else:
+        with pytest.raises(OutputError, match="was edited while the run went on"):
+            seamlabel.segment(image, "function", **how, **FIELDS)
+
+
+def _slowly(image, file, edit):
+    """Yield the events of a run whose second thread begins after the first."""
+    spec = {"backend": "function", "params": {"target": f"{file}:cells"}, "executor": "threads"}
+    plan = seamlabel.resolve(
+        seamlabel.RunSpec(image=image, tile_shape=TILE, overlap=8, workers=2, **spec), image_info(image)
+    )
+    for event in run(plan):
+        edit(event)
+        yield event
+
+
+def test_a_function_may_change_the_folder_it_works_in(tmp_path, pixels, whole, monkeypatch):
+    save(tmp_path / "here.zarr", pixels)
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def moves(tile):
+        monkeypatch.chdir(tmp_path / "there")
+        return bright(tile)
+
+    result = seamlabel.segment("here.zarr", moves, table="cells.csv", **FIELDS)
+    assert same(tmp_path / "here.zarr" / "labels" / "labels", whole)
+    assert result.path == str(tmp_path / "here.zarr" / "labels" / "labels")
+    assert (tmp_path / "cells.csv").exists()
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_a_disk_that_cannot_be_read_loses_nothing(image, whole, monkeypatch):
+    folder = stopped(image, 9)
+    done = unfinished_run(folder).done
+
+    def fails(path, limit):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "read_regular", fails)
+        with pytest.raises(OutputError, match="cannot read the staged tile"):
+            seamlabel.resume(folder, backend=bright, progress=False)
+    counting = Counting()
+    assert same(seamlabel.resume(folder, backend=counting, accept_changes=True, progress=False).path, whole)
+    assert len(counting.calls) == 25 - done
+
+
+def test_after_memory_ran_out_more_tiles_are_tried_again():
+    queue = TaskQueue(ThreadExecutor(4), 8)
+    most = []
+    for ended in queue.drain((("tile", n), int, ()) for n in range(100)):
+        if ended is not None:
+            if not most:
+                assert 0 < queue.narrow() < 4
+            queue.eased()
+            most.append(queue._most)
+    assert most[0] < 4
+    assert most[-1] > 8

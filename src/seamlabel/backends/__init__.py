@@ -18,7 +18,7 @@ BACKENDS = [
         params="seamlabel.backends.threshold:ThresholdParams",
         factory="seamlabel.backends.threshold:make",
         whole_object=("min_size",),
-        bytes_per_voxel=24,
+        bytes_per_voxel=32,
         description="Connected bright regions, by a value of your own or Otsu's of the whole image.",
     ),
     Backend(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from seamlabel.plan import Plan
     from seamlabel.spec import RunSpec
 
+RESTART, ACCEPT = "--restart, unfinished='restart'", "--accept-changes, accept_changes=True"
 CODE = ("method", "packages")
 """Parts of an identity that may differ if the user says so: of tiles that are finished nothing changes."""
 _ANY = (*HOW, "overwrite", "image", "output")
@@ -51,7 +52,7 @@ def claim(
         return None
     if unfinished == "refuse":
         msg = f"there is an unfinished run in {folder.path}: {earlier}"
-        raise OutputError(msg, f"Go on: seamlabel resume {folder.path}; or start over: --restart")
+        raise OutputError(msg, f"Go on: seamlabel resume {folder.path}; or start over: {RESTART}")
     stored = read_stored(folder.path)
     differ = other_wishes(stored.asked, plan.asked or plan.spec)
     if not differ and stored.grid != plan.grid:
@@ -60,8 +61,10 @@ def claim(
     code = [] if accept else [what for what in changed(stored.identity, told) if what not in differ]
     if differ or code:
         msg = f"the unfinished run in {folder.path} ({earlier}) is not this one: {'; '.join(differ + code)}"
-        other = "Ask for what it was" if differ else "Keep its finished tiles as they are (--accept-changes)"
-        raise OutputError(msg, f"{other}; or start over, which removes them (--restart)")
+        other = "Ask for what it was" if differ else f"Keep its finished tiles as they are: {ACCEPT}"
+        raise OutputError(msg, f"{other}; or start over, which removes them: {RESTART}")
+    for name, value in stored.identity.items():
+        told[name] = told.get(name) or value  # a damaged chunk must not make an image unknown
     folder.record(tiles=len(plan.grid))
     return earlier.failed
 
@@ -76,9 +79,17 @@ def changed(before: Mapping[str, str], now: Mapping[str, str], *, code: bool = T
 
 def other_wishes(before: RunSpec, now: RunSpec) -> list[str]:
     """Return in words what two requests ask for in different ways, as far as tiles depend on it."""
-    one, other = before.model_dump(mode="json"), now.model_dump(mode="json")
+    one, other = (_compared(spec) for spec in (before, now))
     names = [name for name in one if name not in _ANY and one[name] != other[name]]
     return [f"{name} was {_short(one[name])}, is {_short(other[name])}" for name in names]
+
+
+def _compared(spec: RunSpec) -> dict[str, Any]:
+    """Return the fields; of a function that is in no file its digest tells more than its name."""
+    fields = spec.model_dump(mode="json")
+    if spec.backend == "function" and ".py:" not in str(spec.params.get("target")):
+        fields["params"] = {name: value for name, value in spec.params.items() if name != "target"}
+    return fields
 
 
 def continued(plan: Plan) -> Plan:

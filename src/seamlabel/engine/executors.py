@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 0.2
 UNLIMITED = 1 << 30
+EASED = 32
+"""Tasks that have to go well before twice as many are under way again."""
 
 
 class SerialExecutor(Executor):
@@ -154,7 +156,7 @@ class TaskQueue:
         self._threads = pool, limit
         self._timeout: float | None = None
         self._disown: Callable[[Any], bool] | None = None
-        self._most, self._next_look = UNLIMITED, 0.0
+        self._most, self._next_look, self._well = UNLIMITED, 0.0, 0
         self._beside: dict[Future[Any], int] = {}
         self._last = UNLIMITED
         self._urgent: deque[tuple[Hashable, Callable[..., Any], tuple[Any, ...]]] = deque()
@@ -201,8 +203,17 @@ class TaskQueue:
             return 0
         if self._last <= self._most:
             workers = (self._wanted() + 1) // 2  # the others wait
-            self._most = max(1, min(self._last, workers, len(self._under_way) + 1) // 2)
+            self._most, self._well = max(1, min(self._last, workers, len(self._under_way) + 1) // 2), 0
         return self._most
+
+    def eased(self) -> None:
+        """Take note of a task that went well: after some of them twice as many are tried again."""
+        if self._most < UNLIMITED:
+            self._well += 1
+            if self._well >= EASED:
+                self._well, self._most = 0, 2 * self._most
+                if self._most >= self._wanted():
+                    self._most = UNLIMITED
 
     def widen(self) -> None:
         """Have as many tasks under way as at first: others follow, that need little memory."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel.engine.compare import EMPTY, Compared, Comparer, Side, matter_of, together
-from seamlabel.errors import TileError
+from seamlabel.errors import WorkerError
 from seamlabel.kernels.local import HOLE, node_dtype
 from seamlabel.kernels.seams import ROW
 from seamlabel.staged import NODE
@@ -125,7 +125,7 @@ class Front:
 
         Raises
         ------
-        TileError
+        WorkerError
             If the attempt was disowned.
         """
         tile, grid = self._finder.grid[number], self._finder.grid
@@ -134,7 +134,7 @@ class Front:
         matter = matter_of(local)
         with self._lock:
             if (number, attempt) in self._disowned:
-                raise TileError(number, "it came too late")
+                raise WorkerError("it took longer than allowed")
             before = self._arriving.get(number)
             theirs = {} if before is not None else self._enter(number, others, strips, matter)
         compared = {}

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seamlabel.codes import code_digest
 from seamlabel.functions import load_function
 from seamlabel.io.fingerprint import array_digest, fingerprint
 
 if TYPE_CHECKING:
+    from seamlabel.io.masks import Mask
     from seamlabel.io.sources import Source
     from seamlabel.plan import Plan
     from seamlabel.protocols import Segmenter
 
 
-def identity(plan: Plan, source: Source, segmenter: Segmenter | None, mask: Any) -> dict[str, str]:
+def identity(plan: Plan, source: Source, segmenter: Segmenter | None, mask: Mask | None) -> dict[str, str]:
     """Return what tells the image and the method of a run.
 
     Parameters
@@ -26,8 +27,8 @@ def identity(plan: Plan, source: Source, segmenter: Segmenter | None, mask: Any)
         Its image.
     segmenter : callable, optional
         Used instead of the plan's backend.
-    mask : array, optional
-        What is skipped by, where the plan has no path of it.
+    mask : Mask, optional
+        What is skipped by.
     """
     found = fingerprint(source)
     if segmenter is not None:
@@ -35,8 +36,8 @@ def identity(plan: Plan, source: Source, segmenter: Segmenter | None, mask: Any)
     elif target := getattr(plan.params, "target", None):
         found["method"] = code_digest(load_function(target, purpose="takes pixels and returns labels"))
     found["packages"] = ", ".join(f"{name} {_version(name)}" for name in plan.backend.needs)
-    if plan.spec.skip_empty == "mask":
-        found["mask"] = array_digest(mask)
+    if mask is not None:
+        found["mask"] = array_digest(mask.source.sample(0))
     return found
 
 

@@ -83,11 +83,13 @@ def pinned(plan: Plan) -> RunSpec:
 
 
 def portable(plan: Plan) -> Plan:
-    """Return the plan with every path absolute, for processes that work in another folder."""
+    """Return the plan with every path absolute, for processes and functions that work in another folder."""
     params, target = plan.params, getattr(plan.params, "target", None)
     if target is not None:
         params = replace(params, target=_absolute(target))
-    return replace(plan, spec=pinned(plan), params=params)
+    spec = pinned(plan).replace(overwrite=plan.spec.overwrite)
+    output = None if plan.output is None else os.path.realpath(os.path.expanduser(plan.output))
+    return replace(plan, spec=spec, params=params, output=output, asked=plan.asked or plan.spec)
 
 
 def _absolute(target: Any) -> Any:

@@ -12,7 +12,6 @@ from seamlabel import memory
 from seamlabel.engine import remote
 from seamlabel.engine.executors import SerialExecutor, TaskQueue, ThreadExecutor, make_executor
 from seamlabel.engine.hands import FarHands, OwnHands
-from seamlabel.engine.keeping import portable
 from seamlabel.io.shared import shared
 from seamlabel.io.staging import staging_folder
 
@@ -79,18 +78,19 @@ class Pools:
             own = job.front.disown
             self.queue.time(plan.spec.timeout, lambda key: key[0] == "tile" and own(key[1], key[2]))
             return OwnHands(job, self.queue)
-        plan = portable(plan)
-        image = yield from shared(plan.spec.image if isinstance(image, str) else image, folder.path)
+        image = yield from shared(image, folder.path / "image.npy")
+        mask = None if job.mask is None else (yield from shared(job.mask, folder.path / "mask.npy"))
         cache = plan.cache_bytes // plan.workers
         given = remote.Payload(
             plan,
             image,
             job.segmenter,
-            job.mask,
+            mask,
             str(staging_folder(folder.path)),
             job.table is not None,
             dict(job.known),
             cache,
+            job.method,
         )
         workers = yield from self.queue.call(self._start, given.pack())
         return FarHands(job, TaskQueue(workers, 2 * plan.workers))

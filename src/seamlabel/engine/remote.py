@@ -75,6 +75,8 @@ class Payload:
         Image-wide statistics that were taken already.
     cache_bytes : int
         For decoded chunks.
+    method : str
+        Digest of the code of the plan's function.
     """
 
     plan: Plan
@@ -85,6 +87,7 @@ class Payload:
     table: bool
     known: dict[int, Statistics]
     cache_bytes: int
+    method: str = ""
 
     def pack(self) -> bytes:
         """Return it as bytes; a function of a module that is not installed goes along with its code.
@@ -137,7 +140,8 @@ class Worker:
         source = open_source(given.image, plan.info, plan.spec.level, plan.channels, given.cache_bytes)
         table = ObjectTable(plan, source) if given.table else None
         store = StagingStore(folder, plan.grid.read_shape)
-        self.job = TileJob(plan, source, store, given.segmenter, given.mask, table, dict(given.known))
+        job = TileJob(plan, source, store, given.segmenter, given.mask, table, dict(given.known))
+        job.method, self.job = given.method, job
         self.store, self.seams = store, self.job.seams
         self._comparer = Comparer(self.seams)
 

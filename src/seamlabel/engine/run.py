@@ -14,7 +14,7 @@ from seamlabel.engine.again import recalling
 from seamlabel.engine.claim import claim
 from seamlabel.engine.hands import OwnHands
 from seamlabel.engine.identity import identity
-from seamlabel.engine.keeping import save_plan, save_report
+from seamlabel.engine.keeping import portable, save_plan, save_report
 from seamlabel.engine.pools import Pools
 from seamlabel.engine.records import RunRecords
 from seamlabel.engine.recover import recover
@@ -112,12 +112,12 @@ def run(  # noqa: PLR0913 - one call for everything, all but one by name
     SpecError
         If the rule or the mask cannot be used.
     """
+    plan = portable(plan)
     judge = seam_rule(plan.spec.merge, rule)
     target = plan.output or str(temporary_folder() / "labels.zarr")
     sink = open_sink(plan, target)
     sink.check()
-    job = _job(plan, image, segmenter, mask, on_table)
-    told = identity(plan, job.source, segmenter, mask)
+    job, told = _job(plan, image, segmenter, mask, on_table)
     folder = RunDirectory(Path(plan.run_dir) if plan.run_dir else temporary_folder() / plan.spec.name)
     fresh, pools, coordinator = False, None, None
     try:
@@ -163,8 +163,8 @@ def _job(
     segmenter: Segmenter | None,
     mask: Any,
     on_table: Callable[[Table], None] | None,
-) -> TileJob:
-    """Return what segments tiles, once all that it needs is there."""
+) -> tuple[TileJob, dict[str, str]]:
+    """Return what segments tiles, once all that it needs is there, and what tells image and method."""
     source = open_source(
         plan.spec.image if image is None else image,
         plan.info,
@@ -175,7 +175,9 @@ def _job(
     table = ObjectTable(plan, source, on_table) if plan.spec.table or on_table else None
     job = TileJob(plan, source, NoStore(), segmenter, mask, table)
     job.prepare()
-    return job
+    told = identity(plan, source, segmenter, job.skipping.mask)
+    job.method = "" if segmenter else told.get("method", "")
+    return job, told
 
 
 def _staging(folder: RunDirectory, plan: Plan, fresh: bool) -> StagingStore:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from seamlabel.codes import code_digest
 from seamlabel.engine.front import Arrival, Front
 from seamlabel.engine.seams import SeamFinder
 from seamlabel.engine.skipping import Skipping, find_mask
-from seamlabel.errors import TileError
+from seamlabel.errors import OutputError, TileError, WorkerError
 from seamlabel.geometry import Box
 from seamlabel.kernels.holes import background_pieces
 from seamlabel.kernels.statistics import ImageStatistics
@@ -75,6 +76,8 @@ class TileJob:
         What measures labels, if that is asked for.
     known : dict of int to Statistics
         Image-wide statistics by position of the channel, as far as they were taken.
+    method : str
+        Digest of the code of the plan's function, as it was when the run began; "" if that is not known.
     """
 
     plan: Plan
@@ -84,6 +87,7 @@ class TileJob:
     mask: Any = None
     table: ObjectTable | None = None
     known: dict[int, Statistics] = field(default_factory=dict)
+    method: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -120,12 +124,14 @@ class TileJob:
         Raises
         ------
         TileError
-            If the segmenter gave something that is not labels, or the attempt was disowned meanwhile.
+            If the segmenter gave something that is not labels.
+        WorkerError
+            If the attempt was disowned meanwhile.
         """
         start = time.perf_counter()
         found = self.labelled(number)
         if self.front.disowned(number, attempt):
-            raise TileError(number, "it came too late")
+            raise WorkerError("it took longer than allowed")
         stamp = self.stage(number, found.local, time.perf_counter() - start)
         arrival = self.front.arrive(number, found.labels, found.local, attempt)
         return TileRecord(arrival, time.perf_counter() - start, found.skipped, found.sums, stamp)
@@ -174,8 +180,18 @@ class TileJob:
         return made
 
     def make_segmenter(self) -> Segmenter:
-        """Return a new segmenter of the plan's backend."""
-        return self.plan.backend.make(self.plan.params, self._context())
+        """Return a new segmenter of the plan's backend.
+
+        Raises
+        ------
+        OutputError
+            If its code was edited since the run began: tiles of two methods would be mixed.
+        """
+        made = self.plan.backend.make(self.plan.params, self._context())
+        if self.method and code_digest(getattr(made, "func", made)) != self.method:
+            msg = f"the code of {self.plan.params.target} was edited while the run went on"
+            raise OutputError(msg, "Put it back and resume the run; or start over")
+        return made
 
     def _context(self) -> SegmentContext:
         plan = self.plan

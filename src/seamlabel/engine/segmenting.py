@@ -188,6 +188,7 @@ class Segmenting(Stages):
 
     def _tile_done(self, number: int, record: TileRecord) -> Iterator[Event | None]:
         self.done += 1
+        self.queue.eased()
         self._choose_thread(record.seconds)
         arrival = record.arrival
         first = self.gathered.take(arrival)

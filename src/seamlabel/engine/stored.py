@@ -153,7 +153,7 @@ def read_stored(run_dir: Path) -> StoredRun:
         found = load_document(run_dir / PLAN)
         if found["format"] != FORMAT:
             msg = f"{run_dir} was made by another version of seamlabel (format {found['format']})"
-            raise OutputError(msg, "Use that version, or segment again")
+            raise OutputError(msg, "Use that version; or start over: --restart, unfinished='restart'")
         spec = RunSpec(**found["spec"])
         grid = TileGrid(**{name: tuple(values) for name, values in found["grid"].items()})
         keep = ObjectFilter(**found["keep"])

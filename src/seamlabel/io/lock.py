@@ -25,6 +25,8 @@ BEAT_SECONDS = 15.0
 """How often a held lock is touched."""
 STALE_SECONDS = 600.0
 """After so long without a touch a process of another machine counts as gone. By the clock of the disk."""
+TORN_SECONDS = 5.0
+"""After so long an empty lock is one whose process died before it wrote anything."""
 MOST_BYTES = 1 << 16
 _held: set[str] = set()
 """What the locks that this process holds say: others of it could not be removed when they were released."""
@@ -98,6 +100,13 @@ class Lock:
             return
 
 
+def _touched(lock: Path) -> float:
+    try:
+        return lock.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
 def _text(path: Path) -> str:
     """Return what a lock says; nothing if it is no plain file."""
     try:
@@ -148,6 +157,8 @@ def _retire(lock: Path, now: float) -> None:
         text = _text(lock)
     except FileNotFoundError:
         return
+    if not text and now - _touched(lock) < TORN_SECONDS:  # where there are no links, it is being written
+        raise OutputError(f"{lock} is being taken by others", "Try again")
     with suppress(ValueError, RecursionError):
         owner = json.loads(text)
         if text in _held if _is_ours(owner) else _lives(owner, lock, now):

@@ -46,11 +46,11 @@ class MappedArray:
         return MappedArray, (self._path,)
 
 
-def shared(image: Any, folder: Path) -> Generator[None, None, Any]:
+def shared(image: Any, path: Path) -> Generator[None, None, Any]:
     """Return an image, or a path, in a form that can be passed to other processes without its pixels.
 
-    Paths, zarr arrays on disks and dask arrays are that already; others are written to a file in
-    `folder`, a part at a time: yields between the parts.
+    Paths, zarr arrays on disks and dask arrays are that already; others are written to a file at
+    `path`, a part at a time: yields between the parts.
 
     Raises
     ------
@@ -61,7 +61,6 @@ def shared(image: Any, folder: Path) -> Generator[None, None, Any]:
         return image
     if isinstance(image, zarr.Array) and not isinstance(image.store, MemoryStore):
         return image
-    path = folder / "image.npy"
     try:
         out = open_memmap(path, "w+", np.dtype(image.dtype), tuple(image.shape))
         step = max(1, SLAB_BYTES // max(1, prod(out.shape[1:]) * out.dtype.itemsize))

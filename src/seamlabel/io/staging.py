@@ -20,7 +20,7 @@ import numpy as np
 
 from seamlabel.errors import OutputError
 from seamlabel.io.packing import most_packed, pack, unpack
-from seamlabel.io.regular import read_regular
+from seamlabel.io.regular import Irregular, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,16 +115,22 @@ class StagingStore:
         OutputError
             If what is there is not what was written.
         """
-        packed = self._on_disk(tile)
+        packed = self._whole(tile)
         if packed is None:
             return (0, 0), None
         return (len(packed), zlib.crc32(packed)), self._unpacked(tile, packed)
 
     def stamp(self, tile: int) -> Stamp:
-        """Return size and CRC-32 of what is on disk for a tile; (0, 0) if nothing is, (-1, 0) for no file."""
+        """Return size and CRC-32 of what is on disk for a tile; (0, 0) if nothing is, (-1, 0) for no file.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be read, so that nothing is known of it.
+        """
         try:
             packed = self._on_disk(tile)
-        except OutputError:
+        except Irregular:
             return -1, 0
         return (0, 0) if packed is None else (len(packed), zlib.crc32(packed))
 
@@ -147,7 +153,7 @@ class StagingStore:
         with self._lock:
             packed = self._recent.get(tile)
         if packed is None:
-            packed = self._on_disk(tile)
+            packed = self._whole(tile)
             if packed is None:
                 return None
             self._keep(tile, packed)
@@ -159,7 +165,14 @@ class StagingStore:
             return read_regular(self._file(tile), most_packed(self._shape))
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except OSError as error:
+            msg = f"cannot read the staged tile {tile} in {self.folder}: {error.strerror or error}"
+            raise OutputError(msg, "Look after that disk, then go on: seamlabel resume") from error
+
+    def _whole(self, tile: int) -> bytes | None:
+        try:
+            return self._on_disk(tile)
+        except Irregular as error:
             raise self._damaged(tile) from error
 
     def _unpacked(self, tile: int, packed: bytes) -> StagedTile:
