@@ -6,6 +6,7 @@
     ├── SpecError        (ValueError)  the request cannot be planned; `.problems` name the fields
     ├── ImageError       (ValueError)  the image cannot be opened or understood
     ├── OutputError      (OSError)     the labels cannot be written where they were asked for
+    │   └── UnfinishedError            an unfinished run is in the way; `.differ` says in what it differs
     ├── BackendError     (ValueError)  a backend is unknown, not installed, or cannot be made
     ├── TileError        (ValueError)  one tile failed; `.tile` is its number
     ├── WorkerError      (OSError)     a process ended, or took too long, while it worked on a tile
@@ -84,6 +85,28 @@ class OutputError(SeamlabelError, OSError):
 
     def __init__(self, message: str, hint: str = "") -> None:
         SeamlabelError.__init__(self, message, hint)
+
+
+class UnfinishedError(OutputError):
+    """An unfinished run that is in the way of another, which does not go on with it.
+
+    Parameters
+    ----------
+    message : str
+        What is there, and why there is no going on.
+    hint : str
+        What can be done.
+    differ : sequence of str
+        In what the two differ, in words; empty where nobody asked to go on.
+    code_only : bool
+        Whether they differ in the method's code alone, so that finished tiles can be kept.
+    """
+
+    def __init__(
+        self, message: str, hint: str = "", differ: Sequence[str] = (), *, code_only: bool = False
+    ) -> None:
+        super().__init__(message, hint)
+        self.differ, self.code_only = tuple(differ), code_only
 
 
 class BackendError(SeamlabelError, ValueError):

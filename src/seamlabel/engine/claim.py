@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.engine.stored import HOW, read_stored
-from seamlabel.errors import OutputError, SpecError
+from seamlabel.errors import SpecError, UnfinishedError
 from seamlabel.io.journal import unfinished_run
 from seamlabel.plan import resolve
 
@@ -42,7 +42,7 @@ def claim(
 
     Raises
     ------
-    OutputError
+    UnfinishedError
         If there is an unfinished run that this one may not touch, or cannot go on with.
     """
     earlier = unfinished_run(folder.path)
@@ -52,7 +52,7 @@ def claim(
         return None
     if unfinished == "refuse":
         msg = f"there is an unfinished run in {folder.path}: {earlier}"
-        raise OutputError(msg, f"Go on: seamlabel resume {folder.path}; or start over: {RESTART}")
+        raise UnfinishedError(msg, f"Go on: seamlabel resume {folder.path}; or start over: {RESTART}")
     stored = read_stored(folder.path)
     differ = other_wishes(stored.asked, plan.asked or plan.spec)
     if not differ and stored.grid != plan.grid:
@@ -62,7 +62,8 @@ def claim(
     if differ or code:
         msg = f"the unfinished run in {folder.path} ({earlier}) is not this one: {'; '.join(differ + code)}"
         other = "Ask for what it was" if differ else f"Keep its finished tiles as they are: {ACCEPT}"
-        raise OutputError(msg, f"{other}; or start over, which removes them: {RESTART}")
+        hint = f"{other}; or start over, which removes them: {RESTART}"
+        raise UnfinishedError(msg, hint, differ + code, code_only=not differ)
     for name, value in stored.identity.items():
         told[name] = told.get(name) or value  # a damaged chunk must not make an image unknown
     folder.record(tiles=len(plan.grid))

@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from seamlabel.napari.tile_states import TileStates
     from seamlabel.plan import Plan
 
-REFUSED = " is not this one: "
-"""What the engine says before it tells in what a run differs."""
-ACCEPT = "--accept-changes"
-"""In the hint of an error: finished tiles can be kept although the method changed."""
-
 
 class Launcher:
     """Begins runs of one dock.
@@ -188,15 +183,15 @@ class Launcher:
     def _explain(self, error: SeamlabelError) -> None:
         """Say in the row why there is no going on."""
         assert self._left is not None
-        before, differs, what = str(error).partition(REFUSED)
         tiles = _of_how_many(self._left)
-        if ACCEPT in error.hint:
+        what = "; ".join(getattr(error, "differ", ()))
+        if what and getattr(error, "code_only", False):
             more = f"{tiles} were done before that"
-            self._refuse(f"Nothing was run: {what or before}", more, can_keep=True)
-        elif differs:
+            self._refuse(f"Nothing was run: {what}", more, can_keep=True)
+        elif what:
             self._refuse(f"Nothing was run: {tiles} are from another run", _sentence(what))
         else:
-            self._refuse(_sentence(before), error.hint)
+            self._refuse(_sentence(str(error)), error.hint)
 
     def _put_back(self) -> None:
         """Show the tiles as they were before something was begun that did not begin."""
