@@ -413,7 +413,9 @@ def test_an_edited_method_goes_on_only_if_finished_tiles_may_stay(shown_dock, im
     file.write_text(FLAKY.replace("mean() < 600", "mean() < 0"))
     dock.click(row(dock).resume)
     dock.wait_end()
-    assert row(dock).text.text() == "Nothing was run: the code of the method was edited, or values that it uses"
+    assert (
+        row(dock).text.text() == "Nothing was run: the code of the method was edited, or values that it uses"
+    )
     assert row(dock).more.text() == f"{36 - failed} of 36 tiles were done before that"
     assert shown(dock) == ["Retry, keep finished tiles", "Start over", "Show"]
     assert dock.canvas.states.counts["failed"] == failed, "the tiles are as they were"

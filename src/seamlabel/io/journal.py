@@ -184,14 +184,18 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
 
 
 def journal_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield all whole lines of a run directory's journal; torn ones are left out."""
+    """Return all whole lines of a run directory's journal; torn ones are left out."""
+    return (found for text in _texts(path) if (found := _plain(text)) is not None)
+
+
+def _texts(path: Path) -> Iterator[bytes]:
     files = [file for file in (path / "journal").glob("*.jsonl") if file.is_file()]
     for file in sorted(files, key=os.path.getmtime):
         with file.open("rb") as lines:
             while line := lines.readline(MOST_LINE):
                 crc, _, text = line.rstrip(b"\n").partition(b" ")
-                if crc == b"%08x" % zlib.crc32(text) and (found := _plain(text)) is not None:
-                    yield found
+                if crc == b"%08x" % zlib.crc32(text):
+                    yield text
 
 
 def _plain(text: bytes) -> dict[str, Any] | None:
@@ -244,12 +248,16 @@ def unfinished_run(path: Path) -> Unfinished | None:
     done: set[int] = set()
     failed: dict[int, str] = {}
     total = 0
-    for line in journal_lines(path):
-        total = line.get("tiles", total)
-        if "failed" in line:
-            failed[line["tile"]] = str(line["failed"])
-        elif "tile" in line:
-            done.add(line["tile"])
+    for text in _texts(path):
+        number, _, rest = text.removeprefix(b'{"tile":').partition(b",")
+        if number.isdigit() and b'"failed":' not in rest:  # most lines: there may be a million
+            done.add(int(number))
+        elif (line := _plain(text)) is not None:
+            total = line.get("tiles", total)
+            if "failed" in line:
+                failed[line["tile"]] = str(line["failed"])
+            elif "tile" in line:
+                done.add(line["tile"])
     failed = {tile: reason for tile, reason in failed.items() if tile not in done}
     return Unfinished(path, len(done), total, failed) if done else None
 
