@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from seamlabel.errors import OutputError
-from seamlabel.io import journal
+from seamlabel.io import folders
+from seamlabel.io.folders import remove_folder
 from seamlabel.io.journal import (
     RunDirectory,
     finished_tiles,
     read_journal,
-    remove_folder,
     unfinished_runs,
 )
 from seamlabel.io.owner import is_alive, this_process
@@ -120,7 +120,7 @@ def test_what_cannot_be_written_is_told_and_the_lock_released(path, monkeypatch)
 
 
 def test_a_folder_of_very_many_files_is_removed_without_a_list_of_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(journal, "AT_ONCE", 100)
+    monkeypatch.setattr(folders, "AT_ONCE", 100)
     folder, other = tmp_path / "run", tmp_path / "other"
     for place in (folder / "staging" / "deeper", other):
         place.mkdir(parents=True)

@@ -9,30 +9,25 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from seamlabel.errors import OutputError
+from seamlabel.io.folders import RUN, remove_folder
 from seamlabel.io.lock import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RUN = "run.json"
-"""What was asked for; a folder without it is no run."""
 REPORT = "report.json"
 """What the merge of a run that is whole, and was kept, came to."""
 MOST_LINE = 1 << 20
 """Bytes of the longest line that is written; a traceback is cut to fit."""
-AT_ONCE = 1000
-"""Files of a folder that is removed whose names are in memory together."""
 ELSEWHERE = "Free some space, or give an output in a folder that can be written to"
 
 
@@ -276,29 +271,3 @@ def kept_runs(target: str | Path) -> list[Path]:
 def _run_directories(target: str | Path) -> list[Path]:
     folder = Path(f"{os.path.realpath(target)}.seamlabel")
     return [file.parent for file in sorted(folder.glob(f"*/{RUN}"))] if folder.is_dir() else []
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a folder whose subfolders may hold a file for every tile of a million.
-
-    `shutil.rmtree` alone would list them first, in memory. What cannot be removed stays; what says
-    that there is a run goes first, so that nobody goes on with the rest of one.
-    """
-    with suppress(OSError):
-        (folder / RUN).unlink(missing_ok=True)
-    with suppress(OSError):
-        for inside in folder.iterdir():
-            if inside.is_dir() and not inside.is_symlink():
-                _remove_files(inside)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_files(folder: Path) -> None:
-    while True:
-        with os.scandir(folder) as entries:
-            files = (entry.path for entry in entries if not entry.is_dir(follow_symlinks=False))
-            few = list(islice(files, AT_ONCE))
-        if not few:
-            return
-        for file in few:
-            os.unlink(file)
