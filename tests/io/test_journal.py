@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
@@ -57,11 +58,20 @@ def test_a_torn_lock_is_taken_over(path, text):
     path.parent.mkdir(parents=True)
     lock = path.with_name("cells.lock")
     lock.write_text(text)
-    if not text:  # it may be being written, where there are no links
-        with pytest.raises(OutputError, match="being taken"):
-            RunDirectory(path, "{}")
-    os.utime(lock, (0, 0))
     RunDirectory(path, "{}").close(keep=False)
+
+
+def test_a_lock_that_is_being_written_is_not_taken(path):
+    """As where there are no links: the file is there before what it says is."""
+    path.parent.mkdir(parents=True)
+    lock = path.with_name("cells.lock")
+    lock.touch()
+    owner = {**this_process(), "pid": os.getppid(), "started": psutil.Process(os.getppid()).create_time()}
+    writer = threading.Timer(0.1, lock.write_text, [json.dumps(owner)])
+    writer.start()
+    with pytest.raises(OutputError, match="in use by process"):
+        RunDirectory(path, "{}")
+    writer.join()
 
 
 def test_the_lock_of_a_dead_process_is_taken_over(path):

@@ -25,8 +25,9 @@ BEAT_SECONDS = 15.0
 """How often a held lock is touched."""
 STALE_SECONDS = 600.0
 """After so long without a touch a process of another machine counts as gone. By the clock of the disk."""
-TORN_SECONDS = 5.0
-"""After so long an empty lock is one whose process died before it wrote anything."""
+TORN_SECONDS = 0.5
+"""After so long an empty lock is one whose process died before it wrote anything: that takes microseconds,
+and only where there are no links is it seen at all."""
 MOST_BYTES = 1 << 16
 _held: set[str] = set()
 """What the locks that this process holds say: others of it could not be removed when they were released."""
@@ -100,11 +101,12 @@ class Lock:
             return
 
 
-def _touched(lock: Path) -> float:
-    try:
-        return lock.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
+def _settled(lock: Path) -> str:
+    """Return what a lock says; of one that says nothing only after a while, as it may be being written."""
+    end = time.monotonic() + TORN_SECONDS
+    while not (text := _text(lock)) and time.monotonic() < end:
+        time.sleep(0.02)
+    return text
 
 
 def _text(path: Path) -> str:
@@ -154,11 +156,9 @@ def _retire(lock: Path, now: float) -> None:
         If its process is alive.
     """
     try:
-        text = _text(lock)
+        text = _settled(lock)
     except FileNotFoundError:
         return
-    if not text and now - _touched(lock) < TORN_SECONDS:  # where there are no links, it is being written
-        raise OutputError(f"{lock} is being taken by others", "Try again")
     with suppress(ValueError, RecursionError):
         owner = json.loads(text)
         if text in _held if _is_ours(owner) else _lives(owner, lock, now):
