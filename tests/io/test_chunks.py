@@ -341,6 +341,32 @@ def test_an_error_reaches_all_who_wait_and_is_not_kept():
     assert cache.get(["a"], lambda keys: [("a", np.ones(2))])["a"].sum() == 2
 
 
+def test_who_waits_for_a_chunk_does_not_suffer_from_another_that_was_loaded_with_it():
+    cache, begun, waiting = ChunkCache(BUDGET), threading.Event(), threading.Event()
+
+    def load(keys):
+        if "bad" in keys:
+            begun.set()
+            assert waiting.wait(20)
+            message = "damaged"
+            raise OSError(message)
+        return ((key, np.ones(2)) for key in keys)
+
+    class Waited(dict):
+        def __getitem__(self, key):
+            waiting.set()
+            return super().__getitem__(key)
+
+    cache._loading = Waited()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cache.get, ["good", "bad"], load)
+        assert begun.wait(20)
+        second = pool.submit(cache.get, ["good"], load)
+        assert second.result(20)["good"].sum() == 2
+        with pytest.raises(OSError, match="damaged"):
+            first.result(20)
+
+
 def test_chunks_loaded_ahead_take_only_a_part_of_the_cache():
     cache, loaded = ChunkCache(4000), []
 

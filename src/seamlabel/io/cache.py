@@ -44,7 +44,8 @@ class ChunkCache:
     def get(self, keys: Iterable[Hashable], load: Load) -> dict[Any, NDArray[Any]]:
         """Return the chunks of these keys, read-only; load those that nobody has or loads.
 
-        An error of `load` reaches every thread that waits for the chunk; the next one tries anew.
+        Where another thread's loading fails, the chunk is loaded here: that may have failed of another
+        chunk that was loaded together with it.
         """
         found: dict[Any, NDArray[Any]] = {}
         theirs: dict[Any, Future[NDArray[Any]]] = {}
@@ -62,7 +63,10 @@ class ChunkCache:
                     mine.append(key)
         if mine:
             found |= self._load(mine, load)
-        return found | {key: future.result() for key, future in theirs.items()}
+        for key, future in theirs.items():
+            alone = future.exception() is not None
+            found |= self.get([key], load) if alone else {key: future.result()}
+        return found
 
     def lacks(self, keys: Iterable[Hashable]) -> bool:
         """Return whether any of these chunks is neither kept nor being loaded."""

@@ -246,6 +246,8 @@ class Launcher:
 
 
 def _of_how_many(left: Leftover) -> str:
+    if not left.run.total:
+        return many(left.run.done, "tile")
     return f"{left.run.done:,} of {many(left.run.total, 'tile')}"
 
 
