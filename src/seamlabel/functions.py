@@ -9,6 +9,7 @@ import sys
 import sysconfig
 from functools import partial
 from importlib import import_module
+from importlib.abc import SourceLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,12 +82,13 @@ def _load_file(place: str) -> ModuleType:
         raise BackendError(f"there is no file {path}", "Check the path; it may be absolute")
     _refuse_foreign(path)
     spec = spec_from_file_location(f"seamlabel_function_{uuid4().hex}", path)
-    if spec is None or spec.loader is None:
+    if spec is None or not isinstance(spec.loader, SourceLoader):
         raise BackendError(f"{path} is not a Python file")
     module = module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pickle look their module up there
     try:
-        spec.loader.exec_module(module)
+        code = spec.loader.source_to_code(path.read_bytes(), str(path))
+        exec(code, module.__dict__)  # not from a cache, which takes an edit within a second for none
     except _LOADING as error:
         del sys.modules[spec.name]
         msg = f"{path} cannot be loaded: {type(error).__name__}: {error}"
