@@ -60,6 +60,11 @@ def run_cancels(only: str = "", ways: str = "", hangs: str = "") -> dict[str, An
     return found
 
 
+def _heed_ctrl_c() -> None:
+    """Undo what a shell does to programs that it starts in the background: they ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _ground(place: Path) -> Ground:
     wishes = {"tile_shape": (100, 100), "overlap": 8, "name": "cells"}
     how = {"executor": "serial", "workers": 2, "retries": 1, "keep": False}
@@ -82,7 +87,7 @@ def _cancel(ground: Ground, executor: str, way: str, hang: str) -> dict[str, Any
     hanging = {"SEAMLABEL_FAULT_HANG": hang, "SEAMLABEL_FAULT_GO": str(go), TOKEN: token}
     command = _cli(ground, executor) if way == "ctrl-c" else _inside(ground, executor, way, go)
     process = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | hanging, start_new_session=True,
+        command, cwd=ROOT, env=os.environ | hanging, start_new_session=True, preexec_fn=_heed_ctrl_c,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     figures: dict[str, Any] = {}
