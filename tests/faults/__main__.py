@@ -95,13 +95,27 @@ def tell(name: str, found: dict[str, Any]) -> str:
     lines = [f"### {TITLES[name]}", ""]
     table = found.get("table")
     rest = {key: value for key, value in found.items() if key != "table"}
+    cases = {key: value for key, value in rest.items() if isinstance(value, dict) and "ended after" in value}
+    if cases:  # cancels: one row each
+        rest = {key: value for key, value in rest.items() if key not in cases}
+        table = {key: _cancelled(value) for key, value in cases.items()}
     lines += ["| what | figure |", "|---|---|"]
     lines += [f"| {key} | {_text(value)} |" for key, value in rest.items()]
     if table:
         columns = list(next(iter(table.values())))
-        lines += ["", f"| fault | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+        lines += ["", f"| case | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
         lines += [f"| {fault} | {' | '.join(row.values())} |" for fault, row in table.items()]
     return "\n".join([*lines, ""])
+
+
+def _cancelled(found: dict[str, Any]) -> dict[str, str]:
+    """Return what came of a cancel, in columns."""
+    return {
+        "let go after": f"{found['let go after']} s" if "let go after" in found else "",
+        "process ended after": f"{found['ended after']} s",
+        "left after 2 s": str(found["left after 2 s"]),
+        "resumed identical": "yes" if found["identical"] else "NO",
+    }
 
 
 def _text(value: Any) -> str:

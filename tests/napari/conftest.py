@@ -59,8 +59,9 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def no_thread_stays():
     """Fail if a thread of ours is alive long after its test."""
+    before = set(threading.enumerate())
     yield
-    for thread in threading.enumerate():
+    for thread in set(threading.enumerate()) - before:
         if thread.name.startswith("seamlabel"):
             thread.join(10)
             assert not thread.is_alive(), f"{thread.name} is still alive"
