@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from io import TextIOWrapper
 from multiprocessing import connection, parent_process, spawn
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import TYPE_CHECKING, Any
@@ -145,6 +146,8 @@ class Worker(SpawnProcess):
         die_with(self._coordinator)
         with contextlib.suppress(OSError):  # a windowed program on Windows has no standard error
             os.dup2(2, 1)  # what tiles print is not the run's answer, such as events in JSON
+            if isinstance(sys.stdout, TextIOWrapper):
+                sys.stdout.reconfigure(line_buffering=True)  # a worker that is killed flushes nothing
         super().run()
 
 
