@@ -312,6 +312,18 @@ def test_two_threads_that_want_one_chunk_decode_it_once():
     assert loads == [["a"]]
 
 
+class Watched(dict):
+    """What is being loaded; tells when somebody looks it up."""
+
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = seen
+
+    def __getitem__(self, key):
+        self.seen.set()
+        return super().__getitem__(key)
+
+
 def test_an_error_reaches_all_who_wait_and_is_not_kept():
     cache, begun, go, waiting = ChunkCache(BUDGET), threading.Event(), threading.Event(), threading.Event()
 
@@ -321,14 +333,7 @@ def test_an_error_reaches_all_who_wait_and_is_not_kept():
         message = "unreadable"
         raise OSError(message)
 
-    class Waited(dict):
-        """Tells when somebody looks up what is being loaded."""
-
-        def __getitem__(self, key):
-            waiting.set()
-            return super().__getitem__(key)
-
-    cache._loading = Waited()
+    cache._loading = Watched(waiting)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(cache.get, ["a", "b"], load)
         assert begun.wait(20)
@@ -352,12 +357,7 @@ def test_who_waits_for_a_chunk_does_not_suffer_from_another_that_was_loaded_with
             raise OSError(message)
         return ((key, np.ones(2)) for key in keys)
 
-    class Waited(dict):
-        def __getitem__(self, key):
-            waiting.set()
-            return super().__getitem__(key)
-
-    cache._loading = Waited()
+    cache._loading = Watched(waiting)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(cache.get, ["good", "bad"], load)
         assert begun.wait(20)
