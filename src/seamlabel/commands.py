@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, fields
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from shutil import which
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from seamlabel import registry
 from seamlabel.errors import Problem, SeamlabelError, SpecError
-from seamlabel.merge_command import events_in_json, say_end, say_interrupted
+from seamlabel.merge_command import follow
 from seamlabel.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -122,22 +123,9 @@ def segment(args: Namespace) -> int:
         print(plan.summary(), file=sys.stderr)
     if plan.asked is not None:
         print(f"seamlabel: going on with the unfinished run in {plan.run_dir}", file=sys.stderr)
-    try:
-        with events_in_json(args.json) as say_event:
-            result = carry_out(
-                plan,
-                keep=args.keep,
-                unfinished="restart" if args.restart else "resume",
-                retry=True,
-                progress=not (args.quiet or args.json),
-                on_event=say_event,
-            )
-    except KeyboardInterrupt:
-        say_interrupted(plan.run_dir)
-        raise
-    if not args.json:
-        say_end(result)
-    return 0
+    unfinished = "restart" if args.restart else "resume"
+    call = partial(carry_out, plan, keep=args.keep, unfinished=unfinished, retry=True)
+    return follow(args, call, run_dir=plan.run_dir)
 
 
 def _try_parts(plan: Plan) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,49 +32,63 @@ def merge(args: Namespace) -> int:
     for kind in ("join", "cut"):
         given[kind] = [edit.points for edit in edits if edit.kind == kind]
 
-    try:
-        with events_in_json(args.json) as say_event:
-            result = remerge(
-                args.run_dir,
-                rule=args.merge,
-                **given,
-                remove=[edit.points[0] for edit in edits if edit.kind == "remove"],
-                forget_edits=args.no_edits,
-                overwrite=args.overwrite,
-                again=_tiles(args.again),
-                image=args.image,
-                progress=not (args.quiet or args.json),
-                on_event=say_event,
-            )
-    except KeyboardInterrupt:
-        print(f"\nThe labels and {args.run_dir} are as they were.", file=sys.stderr)
-        raise
-    if not args.json:
-        say_end(result)
-    return 0
+    call = partial(
+        remerge,
+        args.run_dir,
+        rule=args.merge,
+        **given,
+        remove=[edit.points[0] for edit in edits if edit.kind == "remove"],
+        forget_edits=args.no_edits,
+        overwrite=args.overwrite,
+        again=_tiles(args.again),
+        image=args.image,
+    )
+    return follow(args, call, f"The labels and {args.run_dir} are as they were.")
 
 
 def resume(args: Namespace) -> int:
     """Go on with a run that did not reach its end."""
     from seamlabel.resuming import resume as go_on
 
+    call = partial(
+        go_on,
+        args.run_dir,
+        retry=args.retry_failed,
+        image=args.image,
+        executor=args.executor,
+        scheduler=args.scheduler,
+        workers=args.workers,
+        timeout=args.timeout,
+        overwrite=args.overwrite or None,
+        accept_changes=args.accept_changes,
+    )
+    return follow(args, call, run_dir=args.run_dir)
+
+
+def follow(
+    args: Namespace, call: Callable[..., Result], interrupted: str = "", run_dir: str | None = None
+) -> int:
+    """Carry out a run or a merge and tell of it, as progress or as events in JSON; return the exit code.
+
+    Parameters
+    ----------
+    args : Namespace
+        Says how to tell.
+    call : callable
+        Takes `progress` and `on_event`.
+    interrupted : str
+        What to say after Ctrl-C; by default what is left of the run in `run_dir`.
+    run_dir : str, optional
+        Where its tiles are staged.
+    """
     try:
         with events_in_json(args.json) as say_event:
-            result = go_on(
-                args.run_dir,
-                retry=args.retry_failed,
-                image=args.image,
-                executor=args.executor,
-                scheduler=args.scheduler,
-                workers=args.workers,
-                timeout=args.timeout,
-                overwrite=args.overwrite or None,
-                accept_changes=args.accept_changes,
-                progress=not (args.quiet or args.json),
-                on_event=say_event,
-            )
+            result = call(progress=not (args.quiet or args.json), on_event=say_event)
     except KeyboardInterrupt:
-        say_interrupted(args.run_dir)
+        if interrupted:
+            print(f"\n{interrupted}", file=sys.stderr)
+        else:
+            say_interrupted(run_dir)
         raise
     if not args.json:
         say_end(result)
