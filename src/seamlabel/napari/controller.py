@@ -19,6 +19,7 @@ from seamlabel.napari.canvas import Canvas
 from seamlabel.napari.launcher import Launcher
 from seamlabel.napari.open_image import open_into
 from seamlabel.napari.pictures import describe
+from seamlabel.napari.result.control import ResultControl
 from seamlabel.napari.rows import sentence
 from seamlabel.napari.run_control import RunControl
 from seamlabel.napari.sample_data import sample_path
@@ -54,6 +55,7 @@ class Controller:
         self._viewer, self._form, self._bar = viewer, form, bar
         self.canvas = Canvas(viewer)
         self.run = RunControl(viewer, self.canvas, bar)
+        self.results = ResultControl(viewer, self.canvas, self.run)
         self.launch = Launcher(form, bar, self.canvas, self.run, self._run_begins)
         self.plan: Plan | None = None
         self._store: ImageInfo | None = None
@@ -127,6 +129,7 @@ class Controller:
         self._bar.run_requested.connect(self.launch.start)
         self.launch.finder.found.connect(form.image.changed)
         self._bar.cancel_requested.connect(self.run.cancel)
+        self.run.on_begin = self._run_begins
         self.run.on_end = self._run_ended
         self.run.on_states = self._show_counts
         self._viewer_slots: list[tuple[Any, Any]] = [
@@ -279,10 +282,12 @@ class Controller:
     def _run_begins(self) -> None:
         self._preview.stop()
         self._enable(False)
+        self.results.set_busy(True)
 
     def _run_ended(self) -> None:
         """Give the form back; names may be taken now that were free."""
         self._enable(True)
+        self.results.set_busy(False)
         self._seen = self._form.image.layer()  # what came of the run stays to be read
         self._image_changed()
         if self.plan is not None and self._seen is self.canvas.image:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from seamlabel.engine.remerge import remerge
 from seamlabel.engine.retell import retell
 from seamlabel.engine.run import run
-from seamlabel.errors import SeamlabelError, TileError
-from seamlabel.events import Event, Heartbeat, RunStarted, SeamsMerged, TileDone, TileFailed, TileSkipped
-from seamlabel.io.sources import open_labels
-from seamlabel.napari.progress import Progress, many, summary
+from seamlabel.events import (
+    Event,
+    Heartbeat,
+    RunStarted,
+    SeamsMerged,
+    TileDone,
+    TileFailed,
+    TileSkipped,
+)
+from seamlabel.napari.ending import Ending
+from seamlabel.napari.progress import Progress, many
 from seamlabel.napari.worker import RunWorker
 
 if TYPE_CHECKING:
@@ -21,8 +28,10 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
+    from seamlabel.engine.table import Table
     from seamlabel.io.journal import Unfinished
     from seamlabel.napari.canvas import Canvas
+    from seamlabel.napari.result.shown import Shown
     from seamlabel.napari.run_bar import RunBar
     from seamlabel.plan import Plan
 
@@ -46,7 +55,13 @@ class RunControl:
         self.progress = Progress()
         self.plan: Plan | None = None
         self.run_dir = ""
+        self.ended: Shown | None = None
+        """The run that ended last, whole or not, until somebody has taken it."""
         self._saved = self._showing = False
+        self._merged: Shown | None = None  # what is merged again, if that is what goes on
+        self._array: Any = None
+        self._tables: list[Table] = []
+        self.on_begin: Callable[[], None] = lambda: None
         self.on_end: Callable[[], None] = lambda: None
         self.on_states: Callable[[], None] = lambda: None
         self.on_refusal: Callable[[BaseException], bool] = lambda _error: False
@@ -81,20 +96,33 @@ class RunControl:
         accept : bool
             Go on although the method changed: finished tiles stay as they are.
         """
-        self._saved, self._showing = saved, False
-        how = {"unfinished": unfinished, "retry": True, "accept_changes": accept}
-        self._begin(plan, lambda: run(plan, image=array, **how))
+        self._saved, self._showing, self._merged, self._array = saved, False, None, array
+        tables = self._tables = []
+        how = {"unfinished": unfinished, "retry": True, "accept_changes": accept, "keep": True}
+        self._begin(plan, lambda: run(plan, image=array, on_table=tables.append, **how))
 
     def show(self, plan: Plan, unfinished: Unfinished) -> None:
         """Show the tiles of a run that did not reach its end, without going on with it."""
-        self._showing = True
+        self._showing, self._merged, self._tables = True, None, []
         self._begin(plan, lambda: retell(unfinished))
 
-    def _begin(self, plan: Plan, events: Callable[[], Generator[Event, None, None]]) -> None:
+    def merge_again(self, shown: Shown, **asked: Any) -> None:
+        """Merge the tiles of a kept run again; `asked` is for `seamlabel.engine.remerge.remerge`."""
+        self._saved, self._showing, self._merged, self._array = shown.saved, False, shown, shown.array
+        tables = self._tables = []
+        image = shown.array
+        self._begin(
+            shown.plan, lambda: remerge(shown.run_dir, image=image, on_table=tables.append, **asked), False
+        )
+        self._canvas.labels_layer = shown.layer
+        self.on_begin()
+
+    def _begin(
+        self, plan: Plan, events: Callable[[], Generator[Event, None, None]], streams: bool = True
+    ) -> None:
         self.plan, self.progress, self._error = plan, Progress(plan.workers), None
         self._running, self.run_dir = set(), ""
-        stream = self._canvas.begin_stream(plan)
-        self.worker = RunWorker(events, stream.accept)
+        self.worker = RunWorker(events, self._canvas.begin_stream(plan).accept if streams else None)
         self.worker.events.connect(self._take)
         self.worker.failed.connect(self._failed)
         self.worker.finished.connect(self._finished)
@@ -126,8 +154,7 @@ class RunControl:
         for event in events:
             self.progress.accept(event, now)
             if isinstance(event, RunStarted):
-                self.run_dir = event.run_dir
-                self._canvas.show_stream(self.plan.spec.name, event.run_dir)
+                self._started(event.run_dir)
             elif isinstance(event, TileDone):
                 states[event.tile] = "done" if event.n_labels else "empty"
                 touched.append(event.tile)
@@ -150,6 +177,11 @@ class RunControl:
             at_once = many(self.progress.workers, "tile")
             self._bar.memory.say(f"Memory ran out: {at_once} at a time from now on")
 
+    def _started(self, run_dir: str) -> None:
+        self.run_dir = run_dir
+        if self._merged is None:
+            self._canvas.show_stream(self.plan.spec.name, run_dir)
+
     def _running_states(self, running: set[int], known: dict[int, str]) -> dict[int, str]:
         """Return the states of tiles that run now, and of those that ran and wait for a retry."""
         states = self._canvas.states
@@ -169,78 +201,13 @@ class RunControl:
         self.worker.join()
         self.worker = None
         self._canvas.set_states(self._running_states(set(), {}))
-        result = self.progress.result
-        if self._error is not None:
-            self._end_in_error(*self._error)
-        elif result is not None and not result.failed:
-            self._canvas.show_final(open_labels(result.path), result.path, self.plan.spec.name)
-            self._bar.end(f"{summary(self.progress)} · {self._where(result.path)}", "good")
-        elif result is not None:
-            self._canvas.drop_stream(keep=True)
-            self._bar.end(f"{summary(self.progress)} · nothing was written", "problem")
-            self._list_failures()
-        elif self._showing:
-            self._end_shown(cancelled)
-        elif cancelled:
-            self._end_cancelled()
+        self.ended = self._ending().tell(self._error, cancelled)
         self._canvas.refresh()
         self.on_states()
         self.on_end()
 
-    def _where(self, path: str) -> str:
-        if not self._saved:
-            return "temporary, not saved"
-        return f"saved in …/{'/'.join(Path(path).parts[-3:])}"
-
-    def _of_how_many(self) -> str:
-        counts = self.progress.states
-        return f"{counts['done'] + counts['empty']:,} of {many(len(self.plan.grid), 'tile')}"
-
-    def _end_shown(self, cancelled: bool) -> None:
-        self._canvas.drop_stream(keep=True)
-        what = "Cancelled" if cancelled else "Shown"
-        self._bar.end(f"{what}: {self._of_how_many()} · nothing was run", "muted")
-
-    def _end_cancelled(self) -> None:
-        counts = self.progress.states
-        self._canvas.drop_stream(keep=bool(counts["done"]))
-        done = counts["done"] + counts["empty"]
-        if not self.progress.began and self.plan.asked is not None:  # it went on with another
-            self._bar.end("Cancelled before any tile was begun · finished tiles are kept", "warning")
-            return
-        kept = f"nothing was written · finished tiles are in {self.run_dir}"
-        if self.plan.run_dir is not None:  # one can go on with it
-            kept = "they are kept: Resume goes on"
-        after = kept if done else "nothing was written"
-        self._bar.end(f"Cancelled after {self._of_how_many()} · {after}", "warning")
-
-    def _end_in_error(self, error: BaseException, detail: str) -> None:
-        self._canvas.drop_stream(keep=bool(self.progress.states["done"]))
-        if not self.run_dir and self.on_refusal(error):
-            self._bar.end("", "problem")
-            return
-        if isinstance(error, TileError):  # the first tiles all failed, and there were no more tries
-            self._bar.end(f"Stopped: {_clauses(error.hint or error.reason)}", "problem")
-            self._list_failures(error, detail)
-            return
-        self._bar.end("", "problem")
-        known = isinstance(error, SeamlabelError)
-        what = str(error) if known else f"The run stopped: {type(error).__name__}: {error}"
-        fix = error.hint if known else "The details say where; nothing was written"
-        self._bar.show_error(what[:1].upper() + what[1:], fix, detail)
-
-    def _list_failures(self, last: TileError | None = None, detail: str = "") -> None:
-        listed = [
-            (f"({', '.join(map(str, self.plan.grid.index(tile)))})", reason, detail)
-            for tile, (reason, detail) in self.progress.failures.items()
-        ]
-        if last is not None and all(reason == last.reason for _, reason, _ in listed):
-            self._bar.show_error(last.reason.split("\n")[0], "", detail)
-        else:
-            self._bar.show_failures(listed)
-
-
-def _clauses(text: str) -> str:
-    """Return clauses between semicolons as sentences, to follow a colon."""
-    first, *others = text.rstrip(".").split("; ")
-    return ". ".join([first[:1].lower() + first[1:], *(other.capitalize() for other in others)]) + "."
+    def _ending(self) -> Ending:
+        refused = self.on_refusal if not self.run_dir else None
+        how = {"saved": self._saved, "showing": self._showing, "merged": self._merged, "refused": refused}
+        told = {"array": self._array, "table": self._tables[0] if self._tables else None}
+        return Ending(self._canvas, self._bar, self.plan, self.progress, self.run_dir, **how, **told)

@@ -13,6 +13,8 @@ from qtpy.QtWidgets import QApplication, QScrollArea, QShortcut, QVBoxLayout, QW
 
 from seamlabel.napari.controller import Controller
 from seamlabel.napari.form import Form
+from seamlabel.napari.result.panel import ResultPanel
+from seamlabel.napari.result.parts import make_parts
 from seamlabel.napari.rows import style
 from seamlabel.napari.run_bar import RunBar
 
@@ -44,7 +46,7 @@ class SeamlabelWidget(QWidget):
         self.form = Form()
         self.bar = RunBar()
         self.scroll = QScrollArea()
-        self.scroll.setWidget(self.form)
+        self.scroll.setWidget(self._body())
         self.scroll.setWidgetResizable(True)
         self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         column = QVBoxLayout(self)
@@ -55,11 +57,25 @@ class SeamlabelWidget(QWidget):
         self._shortcuts()
         self._theme()
         self.controller = Controller(self._viewer, self.form, self.bar)
+        self.result = ResultPanel(self.controller.results, make_parts(), self)
+        self._under_form.addWidget(self.result)
         self._viewer.events.theme.connect(self._theme)
         # Closing the viewer deletes docks without a close event; the controller has to hear of it.
         self._close = _Closer(self.controller, self._viewer, self._theme)
         self.destroyed.connect(self._close)
         QApplication.instance().aboutToQuit.connect(self._close)
+
+    def _body(self) -> QWidget:
+        """Return what scrolls: the form, and a place for the result under it."""
+        body = QWidget()
+        self._under_form = QVBoxLayout()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.form)
+        column.addLayout(self._under_form)
+        column.addStretch(1)
+        return body
 
     def event(self, event: QEvent) -> bool:
         """Notice when the dock is closed: napari only takes the widget out of it."""

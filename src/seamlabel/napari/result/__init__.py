@@ -1,0 +1,1 @@
+"""The result of a run: what came out, merged and mended again, looked at as a table."""

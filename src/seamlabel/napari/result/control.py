@@ -1,0 +1,167 @@
+"""`ResultControl`: which run the result panel is about, what is wished of its merge, and doing it.
+
+Parts of the panel read `shown` and `wish`, and say what they wish with `set_settings` and `set_edits`;
+what is wished is shown as a preview, and written by `apply`. Knows no widget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from seamlabel.napari.result.shown import Shown, Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from napari.components import ViewerModel
+    from napari.layers import Labels
+
+    from seamlabel.engine.edits import Edit
+    from seamlabel.napari.canvas import Canvas
+    from seamlabel.napari.run_control import RunControl
+
+
+class ResultControl(QObject):
+    """Holds the run that is shown, and its wish with all former ones for undo.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        The viewer.
+    canvas : Canvas
+        Shows tiles and labels.
+    run : RunControl
+        Carries out runs and merges.
+    """
+
+    opened = Signal()
+    """Another run is shown, or none, or the same one after it was merged again."""
+    wished = Signal()
+    """`wish` is another one."""
+    busy_changed = Signal(bool)
+    """Whether a run or merge is under way."""
+
+    def __init__(self, viewer: ViewerModel, canvas: Canvas, run: RunControl) -> None:
+        super().__init__()
+        self.viewer, self.canvas, self.run = viewer, canvas, run
+        self.shown: Shown | None = None
+        self.wish = Wish()
+        self._before: list[Wish] = []
+        self._after: list[Wish] = []
+        self._asked: Wish | None = None
+
+    # -- which run ------------------------------------------------------------------------------
+
+    def open(self, shown: Shown | None) -> None:
+        """Show a run, or none; after a merge with `apply` its wish is what is written."""
+        if shown is not None and self._asked is not None:
+            shown = replace(shown, written=self._asked)
+        self.shown, self._asked = shown, None
+        self.wish = shown.written if shown else Wish()
+        self._before, self._after = [], []
+        self.opened.emit()
+        self.wished.emit()
+
+    @property
+    def layer(self) -> Labels | None:
+        """The layer that shows the labels; None if the user took it away."""
+        layer = self.shown.layer if self.shown else None
+        return layer if layer is not None and layer in self.viewer.layers else None
+
+    @property
+    def can_merge(self) -> bool:
+        """Whether the tiles are there to be merged again, and nothing is under way."""
+        shown = self.shown
+        return shown is not None and bool(shown.run_dir and shown.path) and not self.run.active
+
+    # -- what is wished ---------------------------------------------------------------------------
+
+    @property
+    def differs(self) -> bool:
+        """Whether something else is wished than what is written."""
+        return self.shown is not None and self.wish != self.shown.written
+
+    def set_settings(self, settings: Mapping[str, Any]) -> None:
+        """Wish other settings; several in a row are one step of undo."""
+        self._wish(replace(self.wish, settings=dict(settings)), merge_steps=True)
+
+    def set_edits(self, edits: Iterable[Edit]) -> None:
+        """Wish other edits: all of them, those made before too."""
+        self._wish(replace(self.wish, edits=tuple(dict.fromkeys(edits))))
+
+    def add_edits(self, edits: Sequence[Edit]) -> None:
+        """Wish some more edits, as one step of undo."""
+        self.set_edits([*self.wish.edits, *edits])
+
+    def undo(self) -> None:
+        """Take the last step back."""
+        if self._before:
+            self._after.append(self.wish)
+            self.wish = self._before.pop()
+            self.wished.emit()
+
+    def redo(self) -> None:
+        """Do again what was taken back."""
+        if self._after:
+            self._before.append(self.wish)
+            self.wish = self._after.pop()
+            self.wished.emit()
+
+    def put_back(self) -> None:
+        """Wish what is written; can be undone."""
+        if self.shown is not None:
+            self._wish(self.shown.written)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to take back."""
+        return bool(self._before)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a step was taken back."""
+        return bool(self._after)
+
+    def _wish(self, wish: Wish, merge_steps: bool = False) -> None:
+        if wish == self.wish:
+            return
+        same_edits = self._before and self._before[-1].edits == self.wish.edits == wish.edits
+        if not (merge_steps and same_edits):
+            self._before.append(self.wish)
+        self._after = []
+        self.wish = wish
+        self.wished.emit()
+
+    # -- doing it -----------------------------------------------------------------------------------
+
+    def apply(self, again: Sequence[int] = ()) -> None:
+        """Write the labels as they are wished; the former ones stay until the new ones are whole.
+
+        Parameters
+        ----------
+        again : sequence of int
+            Tiles to segment again first.
+        """
+        if not self.can_merge or self.shown is None:
+            return
+        self._asked = self.wish
+        self.run.merge_again(
+            self.shown,
+            changes=dict(self.wish.settings),
+            edits=self.wish.edits,
+            forget=True,  # the wish has those made before too
+            again=tuple(again),
+        )
+
+    def set_busy(self, busy: bool) -> None:
+        """Take note that a run begins or ended."""
+        if not busy:
+            ended = self.run.ended
+            if ended is not None:
+                self.run.ended = None
+                self.open(ended)
+            self._asked = None
+        self.busy_changed.emit(busy)

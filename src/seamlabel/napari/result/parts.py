@@ -1,0 +1,13 @@
+"""Which parts the result panel has, from top to bottom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
+
+
+def make_parts() -> list[QWidget]:
+    """Return new parts for one dock."""
+    return []
