@@ -52,8 +52,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    """Keep samples of one test away from the user's and from other tests'."""
+    """Keep samples and settings of one test away from the user's and from other tests'."""
     monkeypatch.setenv("SEAMLABEL_CACHE", str(tmp_path / "samples"))
+    monkeypatch.setenv("SEAMLABEL_CONFIG", str(tmp_path / "settings.json"))
 
 
 @pytest.fixture(autouse=True)
