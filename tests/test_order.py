@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from seamlabel import RunSpec, resolve
 from seamlabel.axes import ImageInfo, LevelInfo, parse_axes
 from seamlabel.geometry import TileGrid
-from seamlabel.order import chunks_held, slow_axis, tile_order
+from seamlabel.order import chunks_held, slow_axis, tile_order, view_first
 from seamlabel.registry import Backend, register
 
 
@@ -162,3 +162,59 @@ def test_the_plan_orders_times_one_after_another(axes):
     plan = planned(image(tuple(shape[a] for a in axes), (1,) + (32,) * (len(axes) - 1), axes), tile_shape=30)
     times = [plan.grid.index(number)[0] for number in plan.order()]
     assert all(a <= b for a, b in pairwise(times))
+
+
+@given(
+    st.permutations(range(40)),
+    st.lists(st.lists(st.integers(0, 39), max_size=12), max_size=60),
+    st.booleans(),
+)
+def test_tiles_in_view_come_first_and_every_tile_comes_once(order, views, as_tuples):
+    asked, came = iter(map(tuple, views) if as_tuples else views), []
+    view, views_then = (), []
+
+    def first():
+        nonlocal view
+        view = next(asked, view)
+        views_then.append(view)
+        return view
+
+    for tile in view_first(order, first):
+        wanted = [n for n in views_then[-1] if n not in came]
+        assert tile == (wanted[0] if wanted else next(n for n in order if n not in came))
+        came.append(tile)
+    assert sorted(came) == sorted(order)
+
+
+def test_a_view_that_changes_counts_from_the_next_tile_on_and_the_order_is_not_looked_at_ahead():
+    looked = []
+    view = [7]
+    tiles = view_first((looked.append(n) or n for n in range(10)), lambda: view)
+    assert next(tiles) == 7
+    assert looked == [0]
+    view[:] = [5, 7, 4]
+    assert list(islice(tiles, 3)) == [5, 4, 0]
+    assert looked == [0]
+    assert list(tiles) == [1, 2, 3, 6, 8, 9]
+
+
+def test_a_large_view_whose_tiles_are_all_done_is_not_looked_through_at_every_step():
+    class Counted(tuple):
+        looked = 0
+
+        def __iter__(self):
+            for number in tuple.__iter__(self):
+                Counted.looked += 1
+                yield number
+
+    view = Counted(range(1000))
+    assert sorted(view_first(range(3000), lambda: view)) == list(range(3000))
+    assert Counted.looked == 1000
+
+
+def test_remembering_which_tiles_came_takes_a_byte_or_two_for_each():
+    tracemalloc.start()
+    assert sum(1 for _ in view_first(range(500_000), tuple)) == 500_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2_500_000

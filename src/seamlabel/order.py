@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from seamlabel.axes import ImageInfo
     from seamlabel.geometry import TileGrid
@@ -65,6 +65,37 @@ def tile_order(
             high = min(low + band[a], grid.counts[a])
             spans.append(range(low * strides[a], high * strides[a], strides[a]))
         yield from _sums(spans, 0)
+
+
+def view_first(order: Iterable[int], first: Callable[[], Iterable[int]]) -> Iterator[int]:
+    """Yield every tile of `order` once, those that are wanted at the moment before the others.
+
+    Parameters
+    ----------
+    order : iterable of int
+        The tiles; looked at no further ahead than the next one that is due.
+    first : callable
+        Asked before each step for the tiles of `order` that are wanted now, the most wanted first. As
+        long as it returns one and the same tuple, a step takes no longer however many there are.
+    """
+    given = bytearray()
+    before: Iterable[int] = ()
+    left: Iterator[int] = iter(())
+    for number in order:
+        while not _has(given, number):
+            wanted = first()
+            if wanted is not before or not isinstance(wanted, tuple):
+                before, left = wanted, iter(wanted)
+            tile = next((n for n in left if not _has(given, n)), number)
+            given[tile] = 1
+            yield tile
+
+
+def _has(given: bytearray, number: int) -> bool:
+    """Return whether a flag is set, after making room for it: a set would take sixty times as much."""
+    if number >= len(given):
+        given.extend(bytes(number + 1 + len(given)))
+    return given[number] == 1
 
 
 def chunks_held(grid: TileGrid, chunks: Sequence[int], joined: Sequence[bool], ahead: int = 1) -> int:

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from seamlabel.engine import workers
-from seamlabel.engine.executors import TaskQueue
 from seamlabel.engine.processes import ProcessExecutor
+from seamlabel.engine.tasks import TaskQueue
 from seamlabel.errors import WorkerError
 
 HERE = Path(__file__).parent

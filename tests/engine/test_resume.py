@@ -14,8 +14,9 @@ from scipy import ndimage
 
 import seamlabel
 from seamlabel import progress
-from seamlabel.engine.executors import TaskQueue, ThreadExecutor
+from seamlabel.engine.executors import ThreadExecutor
 from seamlabel.engine.run import run
+from seamlabel.engine.tasks import TaskQueue
 from seamlabel.errors import IncompleteError, OutputError, SpecError
 from seamlabel.events import (
     RunFinished,

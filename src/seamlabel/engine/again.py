@@ -18,13 +18,13 @@ from seamlabel.io.generations import commit, new_folder, settle
 from seamlabel.io.staging import Overlay, StagingStore, open_staging, staged_tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from seamlabel.engine.executors import TaskQueue
     from seamlabel.engine.segment import TileJob
+    from seamlabel.engine.tasks import TaskQueue
     from seamlabel.events import Event, RunFinished
     from seamlabel.io.journal import RunDirectory
     from seamlabel.plan import Plan
@@ -42,6 +42,7 @@ def segment_again(
     queue: TaskQueue,
     sink: LabelSink,
     rule: SeamRule,
+    hold: Callable[[], bool] | None = None,
 ) -> Generator[Event, None, RunFinished | None]:
     """Segment tiles again and replace them, all or none.
 
@@ -61,6 +62,8 @@ def segment_again(
         Where labels go, later.
     rule : SeamRule
         Judges pairs, for the ids that are shown meanwhile.
+    hold : callable, optional
+        While it returns true no tile is begun.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def segment_again(
         records.copy_without(replaced, new)
         job.use(Overlay(below, StagingStore(place, grid.read_shape), replaced))
         state = Segmenting(job, sink, folder, queue, new, rule)
-        state.total = int(replaced.sum())
+        state.total, state.hold = int(replaced.sum()), hold
         state.gathered.recall(new.all_tiles())
         try:
             order = (n for n in job.plan.order() if replaced[n])

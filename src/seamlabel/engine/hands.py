@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from seamlabel.engine.compare import Compared
-    from seamlabel.engine.executors import TaskQueue
     from seamlabel.engine.remote import Met, RemoteRecord
     from seamlabel.engine.segment import TileJob, TileRecord
+    from seamlabel.engine.tasks import TaskQueue
 
     Task = tuple[Any, Any, tuple[Any, ...]]
     Stamp = tuple[int, int]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from seamlabel import memory
 from seamlabel.engine import remote
-from seamlabel.engine.executors import SerialExecutor, TaskQueue, ThreadExecutor, make_executor
+from seamlabel.engine.executors import SerialExecutor, ThreadExecutor, make_executor
 from seamlabel.engine.hands import FarHands, OwnHands
+from seamlabel.engine.tasks import TaskQueue
 from seamlabel.io.shared import shared
 from seamlabel.io.staging import staging_folder
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from seamlabel.engine.executors import TaskQueue
+    from seamlabel.engine.tasks import TaskQueue
     from seamlabel.io.staging import StagingStore
 
 BATCH = 64

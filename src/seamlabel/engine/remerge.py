@@ -18,7 +18,7 @@ import numpy as np
 from seamlabel.engine.again import segment_again, tiles_again
 from seamlabel.engine.compose import Composer
 from seamlabel.engine.edits import EDITS, Edit, from_json, to_json
-from seamlabel.engine.executors import SerialExecutor, TaskQueue, make_executor
+from seamlabel.engine.executors import SerialExecutor, make_executor
 from seamlabel.engine.keeping import save_report
 from seamlabel.engine.locate import locate
 from seamlabel.engine.records import Both, RunRecords
@@ -29,6 +29,7 @@ from seamlabel.engine.segment import NoStore, TileJob
 from seamlabel.engine.stages import Stages
 from seamlabel.engine.stored import read_stored
 from seamlabel.engine.table import ObjectTable, table_again
+from seamlabel.engine.tasks import TaskQueue
 from seamlabel.errors import OutputError, Problem, SpecError
 from seamlabel.events import Event, RunFinished, RunStarted
 from seamlabel.io.generations import settle
@@ -68,6 +69,7 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
     segmenter: Segmenter | None = None,
     rule: SeamRule | None = None,
     on_table: Callable[[Table], None] | None = None,
+    hold: Callable[[], bool] | None = None,
 ) -> Generator[Event, None, None]:
     """Do the merge of a kept run again, telling what happens.
 
@@ -97,6 +99,8 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
         Judges pairs, where the settings name a function that has no file or module.
     on_table : callable, optional
         Called with the table of objects (columns by name) once the labels are visible.
+    hold : callable, optional
+        While ``hold()`` is true no tile is begun, as in `run`.
 
     Yields
     ------
@@ -118,8 +122,7 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
     judge = seam_rule(plan.spec.merge, rule)
     sink = _sink(plan, stored)
     table = table_again(plan, image, on_table)
-    folder = RunDirectory(path, None)
-    pool = None
+    folder, pool = RunDirectory(path, None), None
     try:
         pool = make_executor(plan.executor, plan.workers)
         queue = TaskQueue(pool, 1 if isinstance(pool, SerialExecutor) else 2 * plan.workers)
@@ -128,7 +131,7 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
         yield RunStarted(0, len(tiles), str(path))
         if tiles:
             job = _job(stored, image, segmenter)
-            failed = yield from segment_again(job, tiles, folder, records, queue, sink, judge)
+            failed = yield from segment_again(job, tiles, folder, records, queue, sink, judge, hold)
             if failed is not None:
                 yield failed
                 return

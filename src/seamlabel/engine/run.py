@@ -59,6 +59,7 @@ def run(  # noqa: PLR0913 - one call for everything, all but one by name
     unfinished: Literal["refuse", "resume", "restart"] = "refuse",
     retry: bool = False,
     accept_changes: bool = False,
+    hold: Callable[[], bool] | None = None,
 ) -> Generator[Event, None, None]:
     """Carry out a plan, telling what happens.
 
@@ -95,6 +96,9 @@ def run(  # noqa: PLR0913 - one call for everything, all but one by name
         When going on, segment tiles that failed, too.
     accept_changes : bool
         Go on although the method's code changed: finished tiles keep what the former code gave.
+    hold : callable, optional
+        While ``hold()`` is true no tile is begun: those under way end and are told, heartbeats go on, and
+        the run stays in the stage "segment". It does not hold the merge or the writing of labels.
 
     Yields
     ------
@@ -129,7 +133,7 @@ def run(  # noqa: PLR0913 - one call for everything, all but one by name
         given = plan.spec.image if image is None else image
         hands = yield from _beating(pools.hands(job, given, folder), plan)
         coordinator = _Run(job, sink, folder, pools.queue, records, judge, hands)
-        coordinator.begun = done, {} if retry or failed is None else failed
+        coordinator.begun, coordinator.hold = (done, {} if retry else failed or {}), hold
         yield from coordinator.events(order or plan.order(), keep, pools.end_workers)
     finally:
         _end(coordinator, pools, job)

@@ -28,15 +28,15 @@ from seamlabel.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
     from numpy.typing import NDArray
 
-    from seamlabel.engine.executors import TaskQueue
     from seamlabel.engine.hands import Hands
     from seamlabel.engine.records import RunRecords
     from seamlabel.engine.segment import TileJob, TileRecord
+    from seamlabel.engine.tasks import TaskQueue
     from seamlabel.io.journal import RunDirectory
     from seamlabel.kernels.report import MergeReport
     from seamlabel.protocols import LabelSink, SeamRule
@@ -107,6 +107,7 @@ class Segmenting(Stages):
         self.attempts: dict[int, int] = {}
         self.counted: dict[int, int] = {}
         self.at_once = 0
+        self.hold: Callable[[], bool] | None = None
         self.synced = time.monotonic()
 
     def close(self) -> None:
@@ -160,12 +161,15 @@ class Segmenting(Stages):
     def segment(self, tiles: Iterable[int]) -> Iterator[Event | None]:
         """Segment these tiles, trying again those that fail; None where nothing happened for 0.2 s.
 
+        While `hold` returns true, none is begun.
+
         Raises
         ------
         TileError
             If the first tiles all fail.
         """
-        for ended in self.queue.drain(self.hands.task(number, 0) for number in tiles):
+        tasks = (self.hands.task(number, 0) for number in tiles)
+        for ended in self.queue.drain(tasks, self.hold):
             if ended is None:
                 yield None
                 continue
@@ -245,7 +249,7 @@ class Segmenting(Stages):
         else:
             self.counted[number] = self.counted.get(number, 0) + 1
         if workers or (failure.again and self.counted[number] <= self.plan.spec.retries):
-            self.queue.add(*self.hands.task(number, self.attempts[number]))
+            self.queue.add_again(*self.hands.task(number, self.attempts[number]))
             return
         self.failed[number] = failure.reason
         self.folder.record(tile=number, failed=failure.reason[:MOST_TEXT], detail=failure.detail[-MOST_TEXT:])

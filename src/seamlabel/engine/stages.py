@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel.engine.compose import Composer
-from seamlabel.engine.executors import HEARTBEAT_SECONDS
 from seamlabel.engine.paint import PaintJob, paint_layout
+from seamlabel.engine.tasks import HEARTBEAT_SECONDS
 from seamlabel.events import Event, Heartbeat, Stage, StageFinished, StageStarted
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
 
-    from seamlabel.engine.executors import TaskQueue
     from seamlabel.engine.table import ObjectTable
+    from seamlabel.engine.tasks import TaskQueue
     from seamlabel.kernels.solution import Solution
     from seamlabel.plan import Plan
     from seamlabel.protocols import LabelSink, LabelStore

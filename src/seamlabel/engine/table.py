@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.engine.compose import Composer
-    from seamlabel.engine.executors import TaskQueue
+    from seamlabel.engine.tasks import TaskQueue
     from seamlabel.geometry import Box, Tile
     from seamlabel.io.records import RecordFile
     from seamlabel.io.sources import Source
