@@ -188,7 +188,7 @@ def test_the_cross_of_the_dock_ends_the_run_and_its_tiles(shown_dock, image_path
     cross = next(b for b in bar.findChildren(QPushButton) if "close" in b.objectName().lower())
     dock.click(cross)
     dock.qtbot.waitUntil(lambda: not worker.running, timeout=4000)
-    assert dock.controller._pointed not in dock.viewer.mouse_move_callbacks
+    assert dock.controller.grid._pointed not in dock.viewer.mouse_move_callbacks
     assert [layer.name for layer in dock.viewer.layers] == ["image", "cells (unfinished)"]
     assert image_info(image_path).labels == ()
 

@@ -80,11 +80,11 @@ def test_closing_only_the_dock_ends_the_run_too(dock, image_path, script):
     use(dock, script, "slow", (96, 96))
     start(dock)
     worker, callbacks = dock.run.worker, dock.viewer.mouse_move_callbacks
-    assert dock.controller._pointed in callbacks
+    assert dock.controller.grid._pointed in callbacks
     dock.viewer.window.remove_dock_widget(dock.widget)
     dock.widget.deleteLater()
     dock.qtbot.waitUntil(lambda: not worker.running, timeout=10000)
-    assert dock.controller._pointed not in callbacks
+    assert dock.controller.grid._pointed not in callbacks
     dock.viewer.layers.clear()
     dock.viewer.add_image(np.zeros((8, 8)))
 

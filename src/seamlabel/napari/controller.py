@@ -16,6 +16,7 @@ from qtpy.QtCore import QTimer
 from seamlabel.errors import ImageError, Problem, SeamlabelError, SpecError
 from seamlabel.io.sources import image_info
 from seamlabel.napari.canvas import Canvas
+from seamlabel.napari.grid_control import GridControl
 from seamlabel.napari.launcher import Launcher
 from seamlabel.napari.open_image import open_into
 from seamlabel.napari.pictures import describe
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from seamlabel.napari.run_bar import RunBar
     from seamlabel.plan import Plan
     from seamlabel.spec import RunSpec
-
-PREVIEW_MS = 150
-"""The grid follows the form after so many milliseconds without a change."""
 
 
 class Controller:
@@ -55,15 +53,13 @@ class Controller:
         self._viewer, self._form, self._bar = viewer, form, bar
         self.canvas = Canvas(viewer)
         self.run = RunControl(viewer, self.canvas, bar)
+        self.grid = GridControl(viewer, form.tiles, self.canvas, self.run)
         self.results = ResultControl(viewer, self.canvas, self.run)
         self.launch = Launcher(form, bar, self.canvas, self.run, self._run_begins)
         self.plan: Plan | None = None
         self._store: ImageInfo | None = None
         self._seen: Image | None = None
         self._closed = False
-        self._preview = QTimer(form)
-        self._preview.setSingleShot(True)
-        self._preview.setInterval(PREVIEW_MS)
         self._look = QTimer(form)
         self._look.setSingleShot(True)
         self._connect()
@@ -77,8 +73,7 @@ class Controller:
         self.run.close()
         for emitter, slot in self._viewer_slots:
             emitter.disconnect(slot)
-        if self._pointed in self._viewer.mouse_move_callbacks:
-            self._viewer.mouse_move_callbacks.remove(self._pointed)
+        self.grid.close()
 
     def leave(self) -> None:
         """Close, and clear up in a viewer that stays."""
@@ -123,24 +118,19 @@ class Controller:
         form.image.open_requested.connect(self.open)
         form.image.sample_requested.connect(self.open_sample)
         form.save.output_changed.connect(self._output_changed)
-        form.tiles.grid_toggled.connect(self._grid_toggled)
-        self._preview.timeout.connect(self._show_grid)
-        self._look.timeout.connect(self._layers_settled)
+        self._look.timeout.connect(self.grid.layers_changed)  # removed together, they go one by one
         self._bar.run_requested.connect(self.launch.start)
         self.launch.finder.found.connect(form.image.changed)
         self._bar.cancel_requested.connect(self.run.cancel)
         self.run.on_begin = self._run_begins
         self.run.on_end = self._run_ended
-        self.run.on_states = self._show_counts
         self._viewer_slots: list[tuple[Any, Any]] = [
             (layers.events.inserted, self._layers_changed),
             (layers.events.removed, self._layers_changed),
             (layers.events.reordered, self._layers_changed),
-            (self._viewer.dims.events.ndisplay, self._ndisplay_changed),
         ]
         for emitter, slot in self._viewer_slots:
             emitter.connect(slot)
-        self._viewer.mouse_move_callbacks.append(self._pointed)
 
     def _images(self) -> list[Image]:
         return [layer for layer in self._viewer.layers if isinstance(layer, Image)]
@@ -153,15 +143,7 @@ class Controller:
             chosen = active if active in images else (images[-1] if images else None)
         self._form.image.set_layers(images, chosen)
         self._form.image.empty.tell(any(isinstance(layer, Labels) for layer in self._viewer.layers))
-        self._look.start(0)  # layers that are removed together go one by one
-
-    def _layers_settled(self) -> None:
-        """Untick the box if the user took the tiles away and left their image."""
-        layers, grid = self._viewer.layers, self.canvas.grid_layer
-        if grid is not None and grid not in layers:
-            self.canvas.grid_layer = None
-            if self.canvas.image in layers:
-                self._form.tiles.show_grid.setChecked(False)
+        self._look.start(0)
 
     def _image_changed(self) -> None:
         """Look at the chosen layer and show what it is."""
@@ -220,7 +202,7 @@ class Controller:
             return
         self._form.show_plan(self.plan)
         self._bar.set_ready(True)
-        self._preview.start()
+        self.grid.follow(self.plan, self._form.image.picture, self._form.image.level_index())
 
     def _show_problems(self, error: SpecError) -> None:
         self._no_plan()
@@ -231,56 +213,17 @@ class Controller:
 
     def _no_plan(self) -> None:
         self.plan = None
-        self._preview.stop()
+        self.grid.stay()
         if not self.run.active:
             self._form.clear_plan()
-            self.canvas.hide_grid()
+            self.grid.hide()
             self._bar.set_ready(False)
             self.launch.follow(None)
-
-    # -- the grid ------------------------------------------------------------------------------
-
-    def _show_grid(self) -> None:
-        picture = self._form.image.picture
-        if self.plan is None or picture is None or self.run.active:
-            return
-        self.canvas.place(self.plan, picture, self._form.image.level_index())
-        if self._form.tiles.show_grid.isChecked():
-            self.canvas.show_grid()
-        self._show_counts()
-
-    def _show_counts(self) -> None:
-        if self.canvas.states is not None:
-            self._form.tiles.legend.show_counts(self.canvas.states.counts)
-
-    def _grid_toggled(self, shown: bool) -> None:
-        if shown and (self.run.active or self.plan is not None):
-            self.canvas.show_grid()
-        else:
-            self.canvas.hide_grid()
-
-    def _ndisplay_changed(self, _event: Any = None) -> None:
-        """Hide the grid in 3D, where it would be a block around the image."""
-        if self.canvas.grid_layer is not None:
-            shown = self._form.tiles.show_grid.isChecked() and self._viewer.dims.ndisplay == 2
-            self.canvas.grid_layer.visible = shown
-
-    def _pointed(self, _viewer: Any, event: Any) -> None:
-        """Tell of the tile under the pointer and show what it reads."""
-        tile = self.canvas.tile_under(event.position)
-        self.canvas.select(tile)
-        if tile is None or self.canvas.states is None:
-            self._form.tiles.legend.pointed.say("")
-            return
-        place = ", ".join(map(str, self.canvas.states.grid.index(tile)))
-        reason = self.run.reason(tile)
-        parts = [f"Tile ({place})", self.canvas.states.state(tile), reason]
-        self._form.tiles.legend.pointed.say(" · ".join(part for part in parts if part))
 
     # -- the run -------------------------------------------------------------------------------
 
     def _run_begins(self) -> None:
-        self._preview.stop()
+        self.grid.stay()
         self._enable(False)
         self.results.set_busy(True)
 
@@ -291,7 +234,7 @@ class Controller:
         self._seen = self._form.image.layer()  # what came of the run stays to be read
         self._image_changed()
         if self.plan is not None and self._seen is self.canvas.image:
-            self._preview.stop()  # the states of the run stay to be seen until a value changes
+            self.grid.stay()  # the states of the run stay to be seen until a value changes
 
     def _enable(self, enabled: bool) -> None:
         for section in (self._form.image, self._form.method, self._form.save):
