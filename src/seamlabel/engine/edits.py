@@ -11,7 +11,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seamlabel.errors import Problem, SpecError
+from seamlabel.errors import OutputError, Problem, SpecError
+from seamlabel.io.ngff.strict import MOST_BYTES
+from seamlabel.io.regular import Irregular, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -159,6 +161,22 @@ def _from_csv(text: str, axes: Sequence[str]) -> list[Edit]:
     if problems:
         raise SpecError(problems)
     return found
+
+
+def edits_of(run_dir: Path) -> list[Edit]:
+    """Return the edits that a run directory keeps.
+
+    Raises
+    ------
+    SpecError, OutputError
+        If they cannot be read.
+    """
+    try:
+        return from_json(read_regular(run_dir / EDITS, MOST_BYTES).decode())
+    except FileNotFoundError:
+        return []
+    except (Irregular, UnicodeDecodeError) as error:
+        raise OutputError(f"{run_dir / EDITS} cannot be read: {error}", "Forget the edits") from None
 
 
 def to_json(edits: Iterable[Edit]) -> str:

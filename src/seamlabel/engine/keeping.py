@@ -11,17 +11,24 @@ import os
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
-from seamlabel.engine.stored import FORMAT, PLACES, PLAN
+from seamlabel.engine.stored import FORMAT, MERGED, PLACES, PLAN, SETTINGS
+from seamlabel.errors import OutputError, SeamlabelError
 from seamlabel.io.journal import REPORT
+from seamlabel.io.ngff.strict import load_document
+from seamlabel.io.regular import read_regular
+from seamlabel.kernels.report import MergeReport
 
 if TYPE_CHECKING:
     from seamlabel.io.journal import RunDirectory
-    from seamlabel.kernels.report import MergeReport
     from seamlabel.plan import Plan
     from seamlabel.spec import RunSpec
+
+MOST_PLACES = 1 << 26
+"""Bytes of the lists of a report, at most: five of 10,000 entries."""
 
 
 def save_plan(folder: RunDirectory, plan: Plan, output: str, identity: dict[str, str], kept: bool) -> None:
@@ -98,6 +105,43 @@ def _absolute(target: Any) -> Any:
     if not place.endswith(".py"):
         return target
     return f"{Path(place).expanduser().absolute()}:{name}"
+
+
+def save_settings(folder: RunDirectory, spec: RunSpec) -> None:
+    """Keep with what the labels of a run were merged; raises OutputError if it cannot be written."""
+    folder.save(SETTINGS, json.dumps(spec.model_dump(mode="json", include=set(MERGED)), indent=1))
+
+
+def settings_of(path: Path, spec: RunSpec) -> dict[str, Any]:
+    """Return with what the labels in a run directory were merged last, by field; as in its spec at first.
+
+    Raises
+    ------
+    OutputError
+        If that cannot be understood.
+    """
+    try:
+        found = load_document(path / SETTINGS)
+        spec = spec.replace(**{name: found[name] for name in MERGED})
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, TypeError, LookupError, SeamlabelError) as error:
+        msg = f"{path / SETTINGS} cannot be understood: {error}"
+        raise OutputError(msg, "Remove it, and merge again") from error
+    settings = spec.model_dump(include=set(MERGED))
+    if not spec.merge.has_threshold:
+        del settings["merge"]["iou"]
+    return settings
+
+
+def report_of(path: Path) -> MergeReport | None:
+    """Return the report that a run directory keeps, None if there is none that can be read."""
+    try:
+        packed = io.BytesIO(read_regular(path / PLACES, MOST_PLACES))
+        with np.load(packed, allow_pickle=False) as lists:
+            return MergeReport(**load_document(path / REPORT), **lists)
+    except (OSError, ValueError, TypeError, LookupError, BadZipFile, SeamlabelError):
+        return None
 
 
 def save_report(folder: RunDirectory, report: MergeReport) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seamlabel.engine.records import Both
 from seamlabel.errors import Problem, SpecError
 from seamlabel.geometry import Box
 from seamlabel.kernels.components import connected
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from seamlabel.engine.edits import Edit
     from seamlabel.engine.seams import SeamFinder
     from seamlabel.geometry import Tile
+    from seamlabel.kernels.solve import MergeInput
     from seamlabel.plan import Plan
     from seamlabel.protocols import LabelStore
     from seamlabel.staged import StagedTile
@@ -52,6 +54,13 @@ class Located:
     edits: Edits
     nodes: NDArray[Any]
     tiles: NDArray[np.int64]
+
+    def into(self, given: MergeInput) -> MergeInput:
+        """Return what is merged with these edits."""
+        interior = given.interior.copy()
+        np.subtract.at(interior, self.tiles, 1)
+        nodes = Both(given.nodes, self.nodes)
+        return replace(given, nodes=nodes, interior=interior, edits=self.edits)
 
 
 def locate(
@@ -81,7 +90,7 @@ def locate(
     SpecError
         Listing every edit that cannot be carried out, and why.
     """
-    search = _Search(plan, finder, store, painted)
+    search = Search(plan, finder, store, painted)
     problems: list[Problem] = []
     keys: dict[str, list[list[int]]] = {"join": [], "cut": [], "remove": []}
     cuts = []
@@ -124,8 +133,8 @@ def _spread(together: NDArray[np.int64], apart: NDArray[np.int64]) -> tuple[NDAr
     return np.concatenate(pairs), against
 
 
-class _Search:
-    """Looks labels up; keeps the tiles that were looked at last."""
+class Search:
+    """Looks labels up; keeps the tiles that were looked at last. Parameters as of `locate`."""
 
     def __init__(self, plan: Plan, finder: SeamFinder, store: LabelStore, painted: Composer | None) -> None:
         self._painted = painted
@@ -152,7 +161,7 @@ class _Search:
         """Return the keys of the labels that lie at the points."""
         keys = []
         for point in edit.points:
-            key = self._key(point)
+            key = self.key(point)
             if key is None:
                 where = f"{_text(point)} is background in tile {self._owner(point).number}"
                 return Problem(str(edit), where, "Give a voxel inside the object, or leave this edit out")
@@ -176,7 +185,8 @@ class _Search:
         index = tuple(p // side for p, side in zip(point, self._grid.tile_shape, strict=True))
         return self._grid[self._grid.number(index)]
 
-    def _key(self, point: tuple[int, ...]) -> int | None:
+    def key(self, point: tuple[int, ...]) -> int | None:
+        """Return the key of the label that a point means, None for background."""
         own = self._owner(point)
         shown = []
         for tile in (own, *self._around(own, point)):

@@ -81,22 +81,26 @@ class RunRecords:
         Label axes.
     sums : numpy.dtype, optional
         Type of the sums of labels, where a table of objects is wanted.
+    readonly : bool
+        Nothing will be added, and no file is made.
 
     Raises
     ------
     OutputError
-        If they cannot be written.
+        If they cannot be written, or read.
     """
 
-    def __init__(self, folder: Path, ndim: int, sums: np.dtype[Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, ndim: int, sums: np.dtype[Any] | None = None, readonly: bool = False
+    ) -> None:
         self.folder = folder
         dtypes = (node_dtype(ndim), ROW, HOLE, np.dtype("<i8"), sums)
         self._files = {
-            name: RecordFile(folder / f"{name}.bin", dtype)
+            name: RecordFile(folder / f"{name}.bin", dtype, readonly)
             for name, dtype in zip(_FILES, dtypes, strict=True)
             if dtype is not None
         }
-        self.tiles = RecordFile(folder / "tiles.bin", TILE)
+        self.tiles = RecordFile(folder / "tiles.bin", TILE, readonly)
         self.nodes, self.rows, self.holes, self.unclean = (self._files[name] for name in _FILES[:4])
         self.sums = self._files.get("sums")
         self._start = self._sizes()

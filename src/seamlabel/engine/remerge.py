@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from seamlabel.engine.again import segment_again, tiles_again
-from seamlabel.engine.compose import Composer
-from seamlabel.engine.edits import EDITS, Edit, from_json, to_json
+from seamlabel.engine.compared import Compared, read_records
+from seamlabel.engine.edits import EDITS, Edit, edits_of, to_json
 from seamlabel.engine.executors import SerialExecutor, make_executor
-from seamlabel.engine.keeping import save_report
+from seamlabel.engine.keeping import save_report, save_settings
 from seamlabel.engine.locate import locate
-from seamlabel.engine.records import Both, RunRecords
 from seamlabel.engine.reopen import reopen
 from seamlabel.engine.rules import seam_rule
 from seamlabel.engine.seams import SeamFinder
@@ -35,10 +34,8 @@ from seamlabel.events import Event, RunFinished, RunStarted
 from seamlabel.io.generations import settle
 from seamlabel.io.journal import RunDirectory
 from seamlabel.io.ngff.labels import open_sink
-from seamlabel.io.ngff.strict import MOST_BYTES
-from seamlabel.io.regular import Irregular, read_regular
-from seamlabel.io.staging import open_staging, staging_folder
-from seamlabel.kernels.solve import MergeInput, solve
+from seamlabel.io.staging import open_staging
+from seamlabel.kernels.solve import solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -46,13 +43,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.engine.locate import Located
+    from seamlabel.engine.records import RunRecords
     from seamlabel.engine.stored import StoredRun
     from seamlabel.engine.table import Table
     from seamlabel.kernels.report import MergeReport
     from seamlabel.kernels.solution import Solution
     from seamlabel.plan import Plan
     from seamlabel.protocols import LabelSink, SeamRule, Segmenter
-    from seamlabel.staged import ObjectFilter
 
 BATCH = 64
 """Staged tiles whose objects one task counts."""
@@ -136,9 +133,9 @@ def remerge(  # noqa: PLR0913 - one call for everything, all but one by name
                 yield failed
                 return
             records = _records(path, plan)
-        decided = _decided(path, edits, forget)
+        decided = list(dict.fromkeys([*([] if forget else edits_of(path)), *edits]))
         with closing(_Merging(plan, folder, sink, queue, table)) as merging:
-            yield from merging.events(stored.keep, records, judge, decided)
+            yield from merging.events(stored, Compared.of(records, len(plan.grid)), judge, decided)
     finally:
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -162,18 +159,21 @@ class _Merging(Stages):
         self.table = table
 
     def events(
-        self, counted: ObjectFilter, records: RunRecords, rule: SeamRule, edits: list[Edit]
+        self, stored: StoredRun, compared: Compared, rule: SeamRule, edits: list[Edit]
     ) -> Iterator[Event]:
-        painted = self._painted(counted, records, rule) if edits else None
+        counted = stored.keep
+        painted = compared.unedited(self.plan, rule, counted, self.store) if edits else None
         located = locate(edits, self.plan, SeamFinder.of(self.plan), self.store, painted)
         n_tiles = len(self.plan.grid)
         batches = 0 if counted == self.plan.keep else -(-n_tiles // BATCH)
-        yield from self.stage("merge", batches + 1, self._merge(batches, records, rule, located))
+        yield from self.stage("merge", batches + 1, self._merge(batches, compared, rule, located))
         assert self.found is not None
         solution, report = self.found
         yield from self.paint(solution, self.folder.check)
         self.folder.save(EDITS, to_json(edits))
         save_report(self.folder, report)
+        if stored.replaced_by(self.plan.spec):
+            save_settings(self.folder, self.plan.spec)
         seconds = self.seconds
         path = self.sink.path
         yield RunFinished(
@@ -189,45 +189,14 @@ class _Merging(Stages):
         )
 
     def _merge(
-        self, batches: int, records: RunRecords, rule: SeamRule, located: Located
+        self, batches: int, compared: Compared, rule: SeamRule, located: Located
     ) -> Iterator[Event | None]:
-        interior = self._interior(records)
+        interior = compared.interior.copy()
         if batches:
             yield from self._count(batches, interior)
-        np.subtract.at(interior, located.tiles, 1)
-        given = self._given(records, rule, interior)
-        nodes = Both(records.nodes, located.nodes)
-        given = replace(given, nodes=nodes, keep=self.plan.keep, edits=located.edits)
-        self.found = yield from self.queue.call(solve, given)
+        given = located.into(replace(compared.given(self.plan, rule), interior=interior))
+        self.found = yield from self.queue.call(solve, replace(given, keep=self.plan.keep))
         self.done += 1
-
-    def _painted(self, counted: ObjectFilter, records: RunRecords, rule: SeamRule) -> Composer | None:
-        """Return what paints the labels without any edit; None where all tiles show the same."""
-        if not records.all_unclean().size:
-            return None
-        given = replace(self._given(records, rule, self._interior(records)), keep=counted)
-        return Composer(self.plan.grid, self.store, solve(given)[0])
-
-    def _interior(self, records: RunRecords) -> NDArray[np.int64]:
-        """Return how many objects each tile had alone in the run."""
-        interior = np.zeros(len(self.plan.grid), np.int64)
-        tiles = records.all_tiles()
-        interior[tiles["tile"]] = tiles["interior"]
-        return interior
-
-    def _given(self, records: RunRecords, rule: SeamRule, interior: NDArray[np.int64]) -> MergeInput:
-        """Return what is merged, without edits and with all objects kept."""
-        return MergeInput(
-            grid=self.plan.grid,
-            nodes=records.nodes,
-            rows=records.rows,
-            unclean=records.all_unclean(),
-            interior=interior,
-            rule=rule,
-            whole=self.plan.spec.merge.overlapping,
-            z_link=self.plan.spec.merge.z_link,
-            holes=records.holes if SeamFinder.of(self.plan).fill else None,
-        )
 
     def _count(self, batches: int, interior: NDArray[np.int64]) -> Iterator[None]:
         """Count what tiles have alone and what is kept, from their staged tables."""
@@ -261,15 +230,7 @@ def _sink(plan: Plan, stored: StoredRun) -> LabelSink:
 
 def _records(path: Path, plan: Plan) -> RunRecords:
     """Return the records that count, to be read, if nothing of the run was lost."""
-    if not staging_folder(path).is_dir():
-        raise OutputError(
-            f"the staged tiles of {path} are gone", "Put them back from a copy, or segment again"
-        )
-    records = RunRecords(settle(path), plan.grid.ndim)
-    records.close()
-    records.check()
-    records.check_tiles(len(plan.grid))
-    return records
+    return read_records(path, settle(path), plan.grid)
 
 
 def _job(stored: StoredRun, image: Any, segmenter: Segmenter | None) -> TileJob:
@@ -281,14 +242,3 @@ def _job(stored: StoredRun, image: Any, segmenter: Segmenter | None) -> TileJob:
     job = TileJob(plan, source, NoStore(), segmenter)
     job.prepare()
     return job
-
-
-def _decided(path: Path, edits: Sequence[Edit], forget: bool) -> list[Edit]:
-    """Return all edits, those made before first."""
-    before: list[Edit] = []
-    with suppress(FileNotFoundError):
-        try:
-            before = [] if forget else from_json(read_regular(path / EDITS, MOST_BYTES).decode())
-        except (Irregular, UnicodeDecodeError) as error:
-            raise OutputError(f"{path / EDITS} cannot be read: {error}", "Forget the edits") from None
-    return list(dict.fromkeys([*before, *edits]))

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 PLAN = "plan.json"
 PLACES = "report.npz"
+SETTINGS = "merged.json"
+"""With what the labels were merged last, where that was not as in the plan."""
+MERGED = ("merge", "min_size", "max_size", "drop_border")
+"""Fields of a spec that a merge depends on, and no tile."""
 FORMAT = 2
 """Of run directories; others are not read."""
 SHOWN = 5
@@ -121,11 +125,14 @@ class StoredRun:
 
     def _of_others(self, changes: Mapping[str, Any]) -> RunSpec:
         """Return the spec; where labels go elsewhere, what is there and the run's table are left alone."""
-        target = changes.get("output") or self.spec.output or self.output
-        same = os.path.realpath(os.path.expanduser(target)) == self.output
-        if same and changes.get("name", self.spec.name) == self.spec.name:
-            return self.spec
-        return self.spec.replace(overwrite=False, table=None)
+        places = {name: changes[name] for name in ("output", "name") if changes.get(name)}
+        same = self.replaced_by(self.spec.replace(**places))
+        return self.spec if same else self.spec.replace(overwrite=False, table=None)
+
+    def replaced_by(self, spec: RunSpec) -> bool:
+        """Return whether labels of that spec take the place of the run's own."""
+        target = os.path.realpath(os.path.expanduser(spec.output or self.output))
+        return (target, spec.name) == (self.output, self.spec.name)
 
     def _check_rows(self, spec: RunSpec) -> None:
         """Raise if the rule needs other pairs than those that the run compared."""

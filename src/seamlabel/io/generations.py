@@ -90,6 +90,13 @@ def commit(run_dir: Path, folder: Path, empty: Sequence[int]) -> None:
     settle(run_dir)
 
 
+def is_settled(run_dir: Path) -> bool:
+    """Return whether no replacement was cut short, so that `settle` would change nothing that counts."""
+    state, staging = _state(run_dir), staging_folder(run_dir)
+    left = any((run_dir / str(state["records"])).glob("*.tile"))
+    return not left and not any((staging / f"{tile}.tile").exists() for tile in state["empty"])
+
+
 def settle(run_dir: Path) -> Path:
     """Finish a replacement that was cut short, remove one that never counted.
 

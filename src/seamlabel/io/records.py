@@ -35,9 +35,11 @@ class RecordFile:
         The file; records that are there stay.
     dtype : numpy.dtype
         Their type.
+    readonly : bool
+        Nothing will be added, and no file is made.
     """
 
-    def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
+    def __init__(self, path: Path, dtype: np.dtype[Any], readonly: bool = False) -> None:
         self.path = path
         self.dtype = dtype
         self.crc = 0
@@ -45,10 +47,12 @@ class RecordFile:
         try:
             if path.exists() and not path.is_file():  # a pipe would be waited for
                 raise OSError("it is not a file")
-            path.parent.mkdir(exist_ok=True)
-            self._file = path.open("a+b", buffering=0)
+            if not readonly:
+                path.parent.mkdir(exist_ok=True)
+            self._file = path.open("rb" if readonly else "a+b", buffering=0)
+            self._file.seek(0, os.SEEK_END)
         except OSError as error:
-            raise self._cannot(error) from error
+            raise (self._unreadable(error) if readonly else self._cannot(error)) from error
 
     @property
     def size(self) -> int:
@@ -132,8 +136,11 @@ class RecordFile:
                 while (part := np.fromfile(file, self.dtype, CHUNK)).size:
                     yield part
         except OSError as error:
-            msg = f"cannot read {self.path}: {error.strerror or error}"
-            raise OutputError(msg, "If its disk is there again, run once more") from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> OutputError:
+        msg = f"cannot read {self.path}: {error.strerror or error}"
+        return OutputError(msg, "If its disk is there again, run once more")
 
     def close(self) -> None:
         """Close the file; it can still be read."""
