@@ -24,13 +24,14 @@ from seamlabel.io.ngff.documents import (
 )
 from seamlabel.io.ngff.gate import Gate
 from seamlabel.io.ngff.generations import OURS, Generation, is_remainder, left_over, remove
-from seamlabel.io.ngff.metadata import label_attributes, listing, writing_attributes
+from seamlabel.io.ngff.metadata import LabelRecord, label_attributes, listing, writing_attributes
 from seamlabel.io.ngff.places import is_elsewhere, local_path, obstacle
 from seamlabel.io.ngff.publish import arrays_shown, enter, explained, image_source, refuse_taken
 from seamlabel.io.ngff.store import create_array
 from seamlabel.io.partial import sweep
 
 if TYPE_CHECKING:
+    from seamlabel.axes import ImageInfo
     from seamlabel.geometry import Box
     from seamlabel.io.ngff.documents import ZarrFormat
     from seamlabel.plan import Plan
@@ -56,7 +57,7 @@ def open_sink(plan: Plan, output: str | os.PathLike[str] | None = None) -> Label
     if target is None:
         msg = "there is no store to write the labels into"
         raise OutputError(msg, "Give output='somewhere.zarr'")
-    return LabelWriter(plan, Path(local_path(target, OutputError)))
+    return LabelWriter(LabelRecord.of_plan(plan), Path(local_path(target, OutputError)))
 
 
 class LabelWriter:
@@ -67,18 +68,18 @@ class LabelWriter:
 
     Parameters
     ----------
-    plan : Plan
+    record : LabelRecord
         Says name, levels, scales and units.
     store : Path
         Image, or store of its own, that gets ``labels/NAME``.
     """
 
-    def __init__(self, plan: Plan, store: Path) -> None:
-        self._plan = plan
+    def __init__(self, record: LabelRecord, store: Path) -> None:
+        self._record = record
         self._store = store
         self._labels = store / "labels"
-        self._group = self._labels / plan.spec.name
-        self._format = _format(plan, store)
+        self._group = self._labels / record.name
+        self._format = _format(record.info, store)
         self._generation: Generation | None = None
         self._levels: list[ChunkFiles] = []
         self._made: list[Path] = []
@@ -87,7 +88,7 @@ class LabelWriter:
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shape of every level over the label axes, full resolution first."""
-        return self._plan.level_shapes
+        return self._record.level_shapes
 
     @property
     def path(self) -> str:
@@ -113,7 +114,7 @@ class LabelWriter:
                 hindered = f"{self._group} cannot be written to"
             if hindered:
                 raise OutputError(hindered, "Move it away or check its permissions, or give another output")
-            refuse_taken(self._plan, self._group)
+            refuse_taken(self._record, self._group)
 
     def begin(self, dtype: str, chunks: tuple[tuple[int, ...], ...]) -> None:
         """Create the arrays beside those of an older label; every voxel is 0 until it is written.
@@ -147,7 +148,7 @@ class LabelWriter:
                 self._clean()
 
     def _create(self, dtype: str, chunks: tuple[tuple[int, ...], ...]) -> None:
-        names = tuple(axis.name for axis in self._plan.axes)
+        names = tuple(axis.name for axis in self._record.axes)
         same: dict[str, Any] = {"zarr_format": self._format, "names": names}
         self._generation = self._claim()
         for path, shape, chunk in zip(self._generation.names, self.shapes, chunks, strict=True):
@@ -227,8 +228,8 @@ class LabelWriter:
                 replaced = arrays_shown(self._group)
                 others = {path.name for path in self._group.iterdir() if OURS.fullmatch(path.name)}
                 others = (others | replaced) - set(generation.names)
-                source = image_source(self._plan, self._store)
-                attributes = label_attributes(self._plan, generation.names, self._format, source)
+                source = image_source(self._record.info, self._store)
+                attributes = label_attributes(self._record, generation.names, self._format, source)
                 write_attributes(self._group, attributes, unconsolidate=True)
                 self._forget()  # visible: from now on an abort takes nothing back
                 with explained(self._group, "labels are whole, but could not be listed, in"):
@@ -248,7 +249,7 @@ class LabelWriter:
         if self._generation is None or not self._generation.is_whole():
             msg = f"the arrays written into {self._group} are gone: another run replaced them"
             raise OutputError(msg, "Let one run at a time write this label, and run again")
-        refuse_taken(self._plan, self._group)
+        refuse_taken(self._record, self._group)
         return self._generation
 
     def abort(self) -> None:
@@ -282,9 +283,9 @@ class LabelWriter:
                 remove(folder)
 
 
-def _format(plan: Plan, store: Path) -> ZarrFormat:
+def _format(info: ImageInfo, store: Path) -> ZarrFormat:
     """Return the zarr format to write: that of the store, else of the image, else 3."""
     found = group_format(store)
     if found is not None:
         return found
-    return 2 if plan.info.ngff_version in ("0.1", "0.2", "0.3", "0.4") else 3
+    return 2 if info.ngff_version in ("0.1", "0.2", "0.3", "0.4") else 3

@@ -6,6 +6,7 @@ Knows the wording of NGFF 0.4 (zarr 2) and 0.5 (zarr 3); writes nothing itself.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seamlabel import __version__
@@ -14,12 +15,49 @@ from seamlabel.io.ngff.strict import without_secrets
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from seamlabel.axes import Axis
+    from seamlabel.axes import Axis, ImageInfo
     from seamlabel.io.ngff.documents import ZarrFormat
     from seamlabel.plan import Plan
 
 VERSIONS: dict[ZarrFormat, str] = {2: "0.4", 3: "0.5"}
 """NGFF version that goes with each zarr format."""
+
+
+@dataclass(frozen=True)
+class LabelRecord:
+    """What is known of labels that are to be written.
+
+    Parameters
+    ----------
+    name : str
+        Name of the label.
+    info : ImageInfo
+        The image that they belong to: they mirror its levels, without its channel axis.
+    overwrite : bool
+        Whether a label of that name may be replaced.
+    spec : dict or None
+        What was asked for, as `provenance` gives it; None for labels that no run has made.
+    """
+
+    name: str
+    info: ImageInfo
+    overwrite: bool = False
+    spec: dict[str, Any] | None = None
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The label axes."""
+        return tuple(self.info.axes[i] for i in self.info.label_axes)
+
+    @property
+    def level_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of the labels on every level."""
+        return tuple(self.info.label_values(level.shape) for level in self.info.levels)
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> LabelRecord:
+        """Return the record of the labels that a run makes."""
+        return cls(plan.spec.name, plan.info, plan.spec.overwrite, provenance(plan))
 
 
 def ngff_part(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -67,13 +105,13 @@ def group_attributes(
 
 
 def label_attributes(
-    plan: Plan, paths: Sequence[str], zarr_format: ZarrFormat, source: str | None
+    record: LabelRecord, paths: Sequence[str], zarr_format: ZarrFormat, source: str | None
 ) -> dict[str, Any]:
     """Return the attributes of a finished label group.
 
     Parameters
     ----------
-    plan : Plan
+    record : LabelRecord
         Says axes, scales and translations of every level, and what was asked for.
     paths : sequence of str
         The arrays, full resolution first.
@@ -82,20 +120,18 @@ def label_attributes(
     source : str or None
         Where the image lies, seen from the label group.
     """
-    pick = plan.info.label_axes
+    info = record.info
     levels = [
-        (path, tuple(level.scale[i] for i in pick), tuple(level.translation[i] for i in pick))
-        for path, level in zip(paths, plan.info.levels, strict=True)
+        (path, info.label_values(level.scale), info.label_values(level.translation))
+        for path, level in zip(paths, info.levels, strict=True)
     ]
     label: dict[str, Any] = {"version": VERSIONS[zarr_format]}
     if source:
         label["source"] = {"image": source}
-    image = multiscale(plan.spec.name, plan.axes, levels)
+    image = multiscale(record.name, record.axes, levels)
     attributes = group_attributes(zarr_format, image, {"image-label": label})
-    return {
-        **attributes,
-        "seamlabel": {"state": "complete", "version": __version__, "spec": provenance(plan)},
-    }
+    own = {"state": "complete", "version": __version__}
+    return {**attributes, "seamlabel": own if record.spec is None else {**own, "spec": record.spec}}
 
 
 def writing_attributes() -> dict[str, Any]:

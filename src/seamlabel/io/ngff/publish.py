@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from seamlabel.errors import OutputError
 from seamlabel.io.ngff.documents import nodes, read_attributes, reconsolidate, write_attributes
-from seamlabel.io.ngff.metadata import listing, ngff_part, provenance
+from seamlabel.io.ngff.metadata import listing, ngff_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from seamlabel.axes import ImageInfo
     from seamlabel.io.ngff.documents import ZarrFormat
-    from seamlabel.plan import Plan
+    from seamlabel.io.ngff.metadata import LabelRecord
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def explained(group: Path, what: str = "labels cannot be written into") -> Itera
         raise OutputError(msg, f"{hint}, or give another output") from error
 
 
-def refuse_taken(plan: Plan, group: Path) -> None:
+def refuse_taken(record: LabelRecord, group: Path) -> None:
     """Refuse to replace a label that is not this run's own, unless that was asked for.
 
     Raises
@@ -47,8 +48,8 @@ def refuse_taken(plan: Plan, group: Path) -> None:
     whole = "multiscales" in ngff_part(attributes)
     own = attributes.get("seamlabel") or {}
     # A run that was killed within its commit finds its own label, whole but perhaps not listed.
-    same = isinstance(own, dict) and own.get("spec") == provenance(plan)
-    if whole and not same and not plan.spec.overwrite:
+    same = record.spec is not None and isinstance(own, dict) and own.get("spec") == record.spec
+    if whole and not same and not record.overwrite:
         msg = f"{group} exists"
         raise OutputError(msg, "Give another name, or overwrite=True (--overwrite) to replace it")
 
@@ -75,13 +76,13 @@ def enter(group: Path, zarr_format: ZarrFormat, consolidated: list[Path], hidden
         reconsolidate(above, changed, group)
 
 
-def image_source(plan: Plan, store: Path) -> str | None:
+def image_source(info: ImageInfo, store: Path) -> str | None:
     """Return where the image lies, seen from the label group; None for arrays.
 
     Absolute from a store of its own, so that it stays right when ``labels`` is copied elsewhere,
     even into the image.
     """
-    if plan.info.path is None:
+    if info.path is None:
         return None
-    image = Path(plan.info.path).resolve()
+    image = Path(info.path).resolve()
     return "../../" if image == store.resolve() else image.as_posix()
