@@ -28,7 +28,8 @@ def test_the_manifest_at_the_top_is_the_one_in_the_package():
 
 
 def test_the_command_in_the_segment_menu_opens_the_dock_with_the_active_image(make_napari_viewer, pixels):
-    from seamlabel.napari.widget import SeamlabelWidget, open_dock, segment_layer
+    from seamlabel.napari.commands import open_dock, segment_layer
+    from seamlabel.napari.widget import SeamlabelWidget
 
     viewer = make_napari_viewer()
     viewer.add_image(pixels, name="first")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from seamlabel.engine.compose import Composer
+    from seamlabel.geometry import TileGrid
     from seamlabel.protocols import LabelSink
 
 CHUNKS = {1: (1 << 16,), 2: (512, 512), 3: (64, 128, 128)}
@@ -29,6 +29,19 @@ BLOCKS = {1: (1 << 20,), 2: (2048, 2048), 3: (128, 256, 256)}
 LEAST_CHUNK = {1: 1 << 12, 2: 64, 3: 16}
 STRIP_TILES = 4
 """A block is painted in strips of at least so many tiles."""
+
+
+class LabelMaker(Protocol):
+    """Where the labels that are painted come from."""
+
+    @property
+    def grid(self) -> TileGrid:
+        """The tiles that they are made of."""
+        ...
+
+    def labels(self, box: Box) -> NDArray[Any] | None:
+        """Return the labels of a box of the finest level; None if there are none."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -130,7 +143,7 @@ class PaintJob:
 
     Parameters
     ----------
-    composer : Composer
+    composer : LabelMaker
         Makes the labels of the finest level.
     sink : LabelSink
         Where labels go.
@@ -140,7 +153,7 @@ class PaintJob:
         Set when the run is being closed: nothing more is written.
     """
 
-    composer: Composer
+    composer: LabelMaker
     sink: LabelSink
     layout: PaintLayout
     stop: threading.Event

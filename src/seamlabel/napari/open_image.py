@@ -56,22 +56,34 @@ def labels_layer(path: str) -> Labels:
     ImageError
         If they cannot be opened.
     """
-    image = open_image(path)
-    first, axes = image.info.levels[0], image.info.axes
-    levels = display_levels(image.arrays)
-    several = len(levels) > 1
-    layer = Labels(
-        levels if several else levels[0],
-        multiscale=several,
-        name=Path(path).name,
-        scale=first.scale,
-        translate=first.translation,
-        units=[axis.unit or "pixel" for axis in axes],
-        axis_labels=[axis.name for axis in axes],
-        metadata={OWN: {"path": path}},
-    )
+    levels, options, _ = label_data(path)
+    layer = Labels(levels, **options)
     layer.editable = False
     return layer
+
+
+def label_data(path: str) -> tuple[Any, dict[str, Any], str]:
+    """Return the labels at ``IMAGE/labels/NAME`` as a napari layer tuple.
+
+    It always has levels, if only one: napari lets nobody paint on those, and they cannot be painted on.
+
+    Raises
+    ------
+    ImageError
+        If they cannot be opened.
+    """
+    image = open_image(path)
+    first, axes = image.info.levels[0], image.info.axes
+    options = {
+        "multiscale": True,
+        "name": Path(path).name,
+        "scale": first.scale,
+        "translate": first.translation,
+        "units": [axis.unit or "pixel" for axis in axes],
+        "axis_labels": [axis.name for axis in axes],
+        "metadata": {OWN: {"path": path}},
+    }
+    return display_levels(image.arrays), options, "labels"
 
 
 def layer_data(path: str) -> list[tuple[Any, dict[str, Any], str]]:

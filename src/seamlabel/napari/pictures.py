@@ -138,12 +138,13 @@ def _axis_letters(layer: Image) -> str:
 
 
 def _with_units(info: ImageInfo, layer: Image) -> ImageInfo:
-    units = [_unit(unit) for unit in layer.units] + [None] * layer.rgb
+    units = [unit_name(unit) for unit in layer.units] + [None] * layer.rgb
     named = zip(info.axes, units, strict=True)
     return replace(info, axes=tuple(replace(axis, unit=unit) for axis, unit in named))
 
 
-def _unit(unit: Any) -> str | None:
+def unit_name(unit: Any) -> str | None:
+    """Return a unit of a layer as NGFF names it; None for pixels."""
     name = str(unit)
     return None if name in {"pixel", "dimensionless", ""} else name
 

@@ -1,11 +1,11 @@
-"""`SeamlabelWidget`: the dock. Form that scrolls, run bar that does not; and the plugin's commands."""
+"""`SeamlabelWidget`: the dock. Form that scrolls, run bar that does not."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import napari.viewer  # noqa: TC002  commands get the viewer by their annotations
+import napari.viewer  # noqa: TC002  napari hands over the viewer by the annotation
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence
@@ -151,14 +151,3 @@ def _dropped(event: QDropEvent) -> str:
         if local and Path(local).is_dir():
             return local
     return ""
-
-
-def open_dock(viewer: napari.viewer.Viewer) -> None:
-    """Open the dock, or bring it to the front; the command "Seamlabel: Open"."""
-    viewer.window.add_plugin_dock_widget("seamlabel", "Seamlabel")
-
-
-def segment_layer(viewer: napari.viewer.Viewer) -> None:
-    """Open the dock with the active image chosen; the command in Layers > Segment."""
-    _, widget = viewer.window.add_plugin_dock_widget("seamlabel", "Seamlabel")
-    widget.choose(viewer.layers.selection.active)

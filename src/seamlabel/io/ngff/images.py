@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seamlabel.axes import Axis, parse_axes
+from seamlabel.axes import Axis, LevelInfo, parse_axes
 from seamlabel.errors import OutputError
 from seamlabel.geometry import Box, TileGrid
 from seamlabel.io.ngff.documents import ZarrFormat, group_format, make_group, write_attributes
@@ -174,6 +174,21 @@ def _pyramid(
             )
         )
     return found
+
+
+def pyramid_levels(
+    axes: tuple[Axis, ...],
+    shape: tuple[int, ...],
+    scale: tuple[float, ...],
+    translation: tuple[float, ...],
+) -> tuple[LevelInfo, ...]:
+    """Return the levels that `write_image` would make of an image that lies at `translation`."""
+    levels = []
+    for number, level in enumerate(_pyramid(axes, shape, scale, None)):
+        size, moved = _place(level, scale)
+        place = tuple(t + m for t, m in zip(translation, moved, strict=True))
+        levels.append(LevelInfo(str(number), level.shape, level.shape, size, place))
+    return tuple(levels)
 
 
 def _place(level: _Level, scale: tuple[float, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:

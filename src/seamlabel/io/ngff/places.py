@@ -68,6 +68,15 @@ def obstacle(store: Path) -> str:
     return "" if _can_make_in(store.parent) else f"{store} cannot be made: no right to write above it"
 
 
+def image_around(path: Path) -> Path | None:
+    """Return the OME-Zarr image that a path is, or lies in; None if there is none."""
+    for folder in (path, *path.parents):
+        image = group_format(folder) is not None and "multiscales" in ngff_part(read_attributes(folder))
+        if image and not _is_label(folder):
+            return folder
+    return None
+
+
 def _can_make_in(folder: Path) -> bool:
     """Return whether something can be made in a folder, made itself if it does not exist."""
     above = folder.absolute()
