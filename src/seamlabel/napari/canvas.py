@@ -16,6 +16,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from seamlabel.geometry import Box
 from seamlabel.napari.lazy_labels import LabelStream, LazyArray, display_levels, display_shapes, lazy
 from seamlabel.napari.pictures import OWN, Placement, placement
+from seamlabel.napari.preferences import preferences
 from seamlabel.napari.tile_states import COLORS, TileStates
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from seamlabel.plan import Plan
 
 GRID_NAME = "Tiles"
-REFRESH_SECONDS = {2: 0.25, 3: 1.0}
-"""Between two refreshes of the labels while they stream in, by displayed dimensions."""
+REFRESH_3D = 1.0
+"""Least seconds between two refreshes of the labels while they stream in, in 3D."""
 
 
 class Live:
@@ -76,6 +77,7 @@ class Canvas:
         self._placement = Placement({})
         self._stale = False
         self._refreshed = 0.0
+        self._pause = 1 / preferences().redraws
         self._grid_stale = False
         self._grid = self._labels = Live([lazy(np.zeros((1, 1), np.uint8))])
 
@@ -158,6 +160,7 @@ class Canvas:
 
     def begin_stream(self, plan: Plan) -> LabelStream:
         """Return the stream that the events of a run are to be fed to."""
+        self._pause = 1 / preferences().redraws
         self.stream = LabelStream(plan.grid, display_shapes(plan.level_shapes))
         self.labels_layer = None
         return self.stream
@@ -222,7 +225,7 @@ class Canvas:
             self._grid_stale = False
             self._grid.update()
             _redraw(self.grid_layer)
-        wait = REFRESH_SECONDS[self._viewer.dims.ndisplay]
+        wait = self._pause if self._viewer.dims.ndisplay == 2 else max(REFRESH_3D, self._pause)
         if self._stale and monotonic() - self._refreshed >= wait:
             self._stale = False
             if self._has(self.labels_layer):

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 from seamlabel.errors import Problem, SpecError
 from seamlabel.napari.image_form import ImageForm
 from seamlabel.napari.method_form import MethodForm
+from seamlabel.napari.preferences import preferences
 from seamlabel.napari.save_form import SaveForm
 from seamlabel.napari.tab_order import set_tab_order
 from seamlabel.napari.tiles_form import TilesForm
@@ -65,7 +66,7 @@ class Form(QWidget):
             raise SpecError([self.image.wrong])
         if self.save.missing():
             raise SpecError([Problem("output", "no folder is given", "Enter or browse to one")])
-        values = {**self._kept, **self._shown()}
+        values = {"workers": preferences().tiles_at_once, **self._kept, **self._shown()}
         if self._merge is not None and self._merge[0] == values["backend"]:
             values["merge"] = self._merge[1]
         return RunSpec(**values)

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit, QWidget
 
 from seamlabel.errors import Problem
+from seamlabel.napari.preferences import preferences
 from seamlabel.napari.rows import Section, combo_box
 
 PLACES = {"auto": "Threads", "processes": "Processes", "dask": "Dask"}
@@ -50,7 +51,7 @@ class RunOnForm(Section):
         self.place.currentIndexChanged.connect(self._switched)
         self.scheduler.editingFinished.connect(self.changed)
         self.limit.editingFinished.connect(self.changed)
-        self.show_row("scheduler", False)
+        self.set_values(self._preferred(), None, None)
 
     def values(self) -> dict[str, Any]:
         """Return the fields of the spec that these rows decide."""
@@ -78,6 +79,11 @@ class RunOnForm(Section):
         said = Problem("timeout", f"'{limit}' is no time limit", "Give seconds, above 0")
         wrong = not isinstance(_number(limit), float | None)
         return super().show_problems([said if wrong and p.field == said.field else p for p in problems])
+
+    def _preferred(self) -> str:
+        """Return the place that the preferences name, if it can be chosen."""
+        row = self.place.findData(preferences().work_in)
+        return self.place.itemData(row) if self.place.model().item(row).isEnabled() else "auto"
 
     def _grey_out(self, kind: str) -> None:
         module, install = NEEDS.get(kind, ("", ""))

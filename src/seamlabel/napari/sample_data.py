@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from seamlabel.io.ngff.images import write_image
 from seamlabel.napari.open_image import layer_data
+from seamlabel.napari.preferences import preferences
 from seamlabel.testing.cells import Tissue
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ def nuclei_3d() -> list[tuple[Any, dict[str, Any], str]]:
 
 
 def cache_folder() -> Path:
-    """Return where samples are kept; ``SEAMLABEL_CACHE`` names another place."""
-    given = os.environ.get("SEAMLABEL_CACHE")
+    """Return where samples are kept; ``SEAMLABEL_CACHE`` or the preferences name another place."""
+    given = os.environ.get("SEAMLABEL_CACHE") or preferences().cache_folder
     if given:
-        return Path(given)
+        return Path(given).expanduser()
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     elif sys.platform == "darwin":
