@@ -58,6 +58,17 @@ def own_cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def own_preferences(tmp_path, monkeypatch):
+    """Keep the preferences of one test away from the user's and from other tests'; return their file."""
+    from napari import settings
+
+    if hasattr(settings, "_PLUGIN_SETTINGS"):
+        monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path / "settings.yaml"))
+        monkeypatch.setattr(settings, "_PLUGIN_SETTINGS", {})
+    return tmp_path / "seamlabel.yaml"
+
+
+@pytest.fixture(autouse=True)
 def no_thread_stays():
     """Fail if a thread of ours is alive long after its test."""
     before = set(threading.enumerate())

@@ -43,6 +43,56 @@ def test_the_command_in_the_segment_menu_opens_the_dock_with_the_active_image(ma
     assert len(viewer.window._qt_window.findChildren(SeamlabelWidget)) == 1
 
 
+def palette(viewer):
+    """Return napari's commands that are ours, by id."""
+    from napari._app_model import get_app_model
+
+    viewer.window  # noqa: B018  makes napari register them
+    return {name: one for name, one in get_app_model().commands if name.startswith("seamlabel.")}
+
+
+def execute(name):
+    from napari._app_model import get_app_model
+
+    return get_app_model().commands.execute_command(name).result()
+
+
+def test_commands_of_the_palette_press_what_the_dock_has(make_napari_viewer, qtbot, pixels):
+    from seamlabel.napari.widget import SeamlabelWidget
+
+    viewer = make_napari_viewer()
+    viewer.add_image(pixels)
+    assert set(palette(viewer)) >= {"seamlabel.open", "seamlabel.run", "seamlabel.cancel"}
+    execute("seamlabel.open")
+    widget = viewer.window._qt_window.findChildren(SeamlabelWidget)[0]
+    qtbot.waitUntil(widget.bar.run_button.isEnabled, timeout=5000)
+    shown = widget.form.tiles.show_grid.isChecked()
+    execute("seamlabel.toggle_tiles")
+    assert widget.form.tiles.show_grid.isChecked() is not shown
+    execute("seamlabel.run")
+    assert widget.controller.run.active
+    execute("seamlabel.cancel")
+    qtbot.waitUntil(lambda: not widget.controller.run.active, timeout=20000)
+
+
+def test_every_command_says_whose_it_is_once(make_napari_viewer):
+    titles = {one.title for one in palette(make_napari_viewer()).values()}
+    assert "Segment image in tiles (Seamlabel)" in titles
+    assert not any(title.count("Seamlabel)") > 1 for title in titles)
+
+
+def test_menus_have_the_commands(make_napari_viewer):
+    from napari._app_model import get_app_model
+
+    make_napari_viewer()
+    menus = get_app_model().menus
+    for menu, command in (
+        ("napari/layers/segment", "seamlabel.segment"),
+        ("napari/file/io_utilities", "seamlabel.open_image"),
+    ):
+        assert command in [item.command.id for item in menus.get_menu(menu) if hasattr(item, "command")]
+
+
 def test_samples_are_written_once_and_know_their_path(monkeypatch, make_napari_viewer):
     from seamlabel.io.ngff.images import write_image
     from seamlabel.napari.pictures import ome_zarr_path

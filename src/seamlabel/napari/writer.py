@@ -6,11 +6,12 @@ Into the image that the path is or lies in, else into an OME-Zarr of its own. Kn
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.notifications import show_info, show_warning
+from napari.utils.notifications import show_info
 
 from seamlabel.axes import Axis, ImageInfo, parse_axes
 from seamlabel.engine.saving import save_labels
@@ -101,7 +102,10 @@ def _own_image(labels: Any, attributes: dict[str, Any]) -> tuple[ImageInfo, Any]
         msg = f"labels of {labels.ndim} axes without names"
         raise OutputError(msg, "Name the axes of the layer, one letter each, such as t z y x")
     if _turned(attributes):
-        show_warning("Rotation, shear and affine of the layer are not saved: OME-Zarr has no place for them")
+        warnings.warn(
+            "Rotation, shear and affine of the layer are not saved: OME-Zarr has no place for them",
+            stacklevel=2,
+        )
     values = [
         parse_axes(names),
         attributes.get("scale", (1.0,) * labels.ndim),
