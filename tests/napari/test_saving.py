@@ -126,6 +126,14 @@ def test_numbers_beyond_32_bits_are_kept(make_napari_viewer, tmp_path):
     np.testing.assert_array_equal(open_image(path).arrays[0][...], labels)
 
 
+def test_small_labels_that_are_opened_cannot_be_painted_on(make_napari_viewer, tmp_path):
+    viewer = make_napari_viewer()
+    add(viewer, np.ones((8, 9), np.uint8)).save(tmp_path / "small.zarr", plugin="seamlabel")
+    layer = viewer.open(tmp_path / "small.zarr", plugin="seamlabel")[0]
+    assert not layer.editable
+    assert layer.get_value((4, 4)) in (1, (0, 1))
+
+
 def test_what_ome_zarr_cannot_say_is_told(make_napari_viewer, tmp_path):
     viewer = make_napari_viewer()
     layer = add(viewer, np.ones((8, 8), np.uint8), rotate=30)

@@ -151,6 +151,11 @@ def display_levels(levels: Sequence[Any]) -> list[LazyArray]:
     return out
 
 
+def halved(level: LazyArray) -> LazyArray:
+    """Return labels at half the size along every axis, sampled as they are read."""
+    return _sampled(level, tuple(-(-n // 2) for n in level.shape))
+
+
 def _sampled(source: LazyArray, shape: tuple[int, ...]) -> LazyArray:
     index = tuple(map(sample_index, source.shape, shape))
 

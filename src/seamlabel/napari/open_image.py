@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from seamlabel.io.ngff.model import open_image
-from seamlabel.napari.lazy_labels import LazyArray, display_levels, lazy
+from seamlabel.napari.lazy_labels import LazyArray, display_levels, halved, lazy
 from seamlabel.napari.pictures import OWN, normal_path, ome_zarr_path
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def labels_layer(path: str) -> Labels:
 def label_data(path: str) -> tuple[Any, dict[str, Any], str]:
     """Return the labels at ``IMAGE/labels/NAME`` as a napari layer tuple.
 
-    It always has levels, if only one: napari lets nobody paint on those, and they cannot be painted on.
+    It always has several levels: napari lets nobody paint on those, and these cannot be painted on.
 
     Raises
     ------
@@ -83,7 +83,8 @@ def label_data(path: str) -> tuple[Any, dict[str, Any], str]:
         "axis_labels": [axis.name for axis in axes],
         "metadata": {OWN: {"path": path}},
     }
-    return display_levels(image.arrays), options, "labels"
+    levels = display_levels(image.arrays)
+    return levels if len(levels) > 1 else [*levels, halved(levels[0])], options, "labels"
 
 
 def layer_data(path: str) -> list[tuple[Any, dict[str, Any], str]]:
