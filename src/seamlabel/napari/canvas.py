@@ -13,49 +13,26 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from seamlabel.geometry import Box
-from seamlabel.napari.lazy_labels import LabelStream, LazyArray, display_levels, display_shapes, lazy
+from seamlabel.napari.lazy_labels import LabelStream, display_levels, display_shapes, lazy
+from seamlabel.napari.live import Live, redraw
 from seamlabel.napari.pictures import OWN, Placement, placement
 from seamlabel.napari.preferences import preferences
 from seamlabel.napari.tile_states import COLORS, TileStates
+from seamlabel.napari.view import visible, visible_voxels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari.components import ViewerModel
+    from numpy.typing import NDArray
 
+    from seamlabel.geometry import Box
     from seamlabel.napari.pictures import Picture
     from seamlabel.plan import Plan
 
 GRID_NAME = "Tiles"
 REFRESH_3D = 1.0
 """Least seconds between two refreshes of the labels while they stream in, in 3D."""
-
-
-class Live:
-    """Levels that change while a layer shows them.
-
-    napari 0.9 reads the coarsest level of a 2D pyramid once and keeps that array until `data` is set
-    anew. So it is given a real array for it, which `update` fills before the layer is refreshed.
-
-    Parameters
-    ----------
-    levels : list of LazyArray
-        Full resolution first.
-    """
-
-    def __init__(self, levels: list[LazyArray]) -> None:
-        self._source = levels[-1]
-        self._kept = None
-        self.data: Any = levels if len(levels) > 1 else levels[0]
-        if len(levels) > 1 and levels[0].ndim == 2:
-            self._kept = np.array(self._source)
-            self.data = [*levels[:-1], self._kept]
-
-    def update(self) -> None:
-        """Bring the array that napari keeps up to date."""
-        if self._kept is not None:
-            self._kept[...] = self._source
 
 
 class Canvas:
@@ -75,6 +52,7 @@ class Canvas:
         self.stream: LabelStream | None = None
         self.image: Any = None
         self._placement = Placement({})
+        self._channel: int | None = None  # axis of the image layer that labels do not have
         self._stale = False
         self._refreshed = 0.0
         self._pause = 1 / preferences().redraws
@@ -88,6 +66,9 @@ class Canvas:
         self.states = TileStates(plan.grid, display_shapes(plan.level_shapes))
         self._placement = placement(picture, level)
         self.image = picture.layer
+        channel, layer = picture.info.channel_axis, picture.layer
+        has_channel = channel is not None and channel < layer.ndim == len(picture.info.axes)
+        self._channel = channel if has_channel else None
 
     def forget(self) -> None:
         """Have no tiles."""
@@ -149,10 +130,49 @@ class Canvas:
         ratio = np.divide(self.states.grid.shape, self.states.levels[0].shape)
         return self.states.tile_at([int(np.floor((p + 0.5) * r)) for p, r in zip(point, ratio, strict=True)])
 
-    def select(self, tile: int | None) -> None:
-        """Show what this tile reads past its core; None for no tile."""
-        if self.states is not None and self.states.selected != tile:
-            self.states.selected = tile
+    def place_of(self, tile: int) -> NDArray[Any] | None:
+        """Return where the middle of a tile is in the world, None if no tiles were drawn yet."""
+        if self.states is None or not self._has(self.grid_layer):
+            return None
+        core = self.states.grid[tile].core
+        ratio = np.divide(self.states.levels[0].shape, self.states.grid.shape)
+        point = np.add(core.start, core.stop) / 2 * ratio - 0.5
+        if self._placement.insert:
+            point = np.insert(point, self._placement.insert[0], 0)
+        return np.asarray(self.grid_layer.data_to_world(point))
+
+    def label_axis(self, axis: int) -> int:
+        """Return which axis of the grid an axis of the grid's layer is."""
+        inserted = self._placement.insert
+        return axis - 1 if inserted and axis > inserted[0] else axis
+
+    def view(self) -> Box | None:
+        """Return the voxels of the grid that are looked at; None if that is not known."""
+        if self.states is None:
+            return None
+        shape = self.states.grid.shape
+        if self._has(self.image):
+            return visible_voxels(self._viewer, self.image, shape, self._channel)
+        if self._has(self.labels_layer):
+            inserted = self._placement.insert[0] if self._placement.insert else None
+            return visible_voxels(self._viewer, self.labels_layer, shape, inserted)
+        return None
+
+    def mark(self, hovered: int | None, picked: int | None) -> None:
+        """Show what the picked tile reads past its core, or else the one under the pointer."""
+        states = self.states
+        if states is None:
+            return
+        selected = hovered if picked is None else picked
+        if (states.selected, states.picked) != (selected, picked):
+            states.selected, states.picked = selected, picked
+            self._grid_stale = True
+            self.refresh()
+
+    def show_only(self, state: str | None) -> None:
+        """Draw only the tiles in a state; None for all tiles."""
+        if self.states is not None and self.states.only != state:
+            self.states.only = state
             self._grid_stale = True
             self.refresh()
 
@@ -216,7 +236,8 @@ class Canvas:
         layer = self.labels_layer
         if self._stale or self.stream is None or not self._has(layer) or not layer.visible:
             return
-        view = self._view(layer)
+        inserted = self._placement.insert[0] if self._placement.insert else None
+        view = visible(self._viewer, layer, inserted)
         self._stale = any(self.stream.span(t, layer.data_level).intersect(view).size for t in tiles)
 
     def refresh(self) -> None:
@@ -224,13 +245,13 @@ class Canvas:
         if self._grid_stale and self._has(self.grid_layer):
             self._grid_stale = False
             self._grid.update()
-            _redraw(self.grid_layer)
+            redraw(self.grid_layer)
         wait = self._pause if self._viewer.dims.ndisplay == 2 else max(REFRESH_3D, self._pause)
         if self._stale and monotonic() - self._refreshed >= wait:
             self._stale = False
             if self._has(self.labels_layer):
                 self._labels.update()
-                _redraw(self.labels_layer)
+                redraw(self.labels_layer)
             self._refreshed = monotonic()
 
     def _layer(self, data: Any, **options: Any) -> Labels:
@@ -238,24 +259,6 @@ class Canvas:
         layer = Labels(data, multiscale=isinstance(data, list), **options, **self._placement.options)
         layer.editable = False
         return layer
-
-    def _view(self, layer: Labels) -> Box:
-        """Return the part of a layer's level that is looked at, without an inserted axis."""
-        ndim = layer.ndim
-        low, high = np.array(layer.corner_pixels)
-        point = layer.world_to_data(self._viewer.dims.point[-ndim:])
-        shape = layer.level_shapes[layer.data_level]
-        ratio = np.divide(layer.level_shapes[0], shape)
-        shown = {axis - (self._viewer.dims.ndim - ndim) for axis in self._viewer.dims.displayed}
-        for axis in range(ndim):
-            if axis not in shown:
-                low[axis] = high[axis] = int(point[axis] / ratio[axis])
-        if self._viewer.dims.ndisplay == 3:
-            for axis in shown:
-                low[axis], high[axis] = 0, shape[axis] - 1
-        if self._placement.insert:
-            low, high = (np.delete(corner, self._placement.insert[0]) for corner in (low, high))
-        return Box(tuple(int(a) for a in low), tuple(int(b) + 1 for b in high))
 
     def _has(self, layer: Labels | None) -> bool:
         return layer is not None and layer in self._viewer.layers
@@ -270,10 +273,6 @@ class Canvas:
         self._viewer.layers.selection = left
         if active in self._viewer.layers:
             self._viewer.layers.selection.active = active
-
-
-def _redraw(layer: Labels) -> None:
-    layer.refresh(thumbnail=False, highlight=False, extent=False)
 
 
 def _colors() -> dict[int | None, Any]:

@@ -55,7 +55,7 @@ class Controller:
         self.run = RunControl(viewer, self.canvas, bar)
         self.grid = GridControl(viewer, form.tiles, self.canvas, self.run)
         self.results = ResultControl(viewer, self.canvas, self.run)
-        self.launch = Launcher(form, bar, self.canvas, self.run, self._run_begins)
+        self.launch = Launcher(form, bar, self.grid, self.canvas, self.run, self._run_begins)
         self.plan: Plan | None = None
         self._store: ImageInfo | None = None
         self._seen: Image | None = None

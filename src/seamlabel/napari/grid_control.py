@@ -1,25 +1,35 @@
-"""`GridControl`: the tile grid between form, canvas and viewer: when it is drawn, and what it tells.
+"""`GridControl`: the tile grid between form, canvas and viewer: what is drawn, told and picked.
 
-Knows plans and tile states; nothing of how a run is carried out.
+Knows plans and tile states; nothing of how a run or a try is carried out.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QTimer
 
+from seamlabel.napari.grid_hand import GridHand
+from seamlabel.napari.pick_row import Facts
+from seamlabel.napari.tile_states import STATES
+from seamlabel.napari.view import camera, shown_axes
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.components import ViewerModel
 
     from seamlabel.napari.canvas import Canvas
     from seamlabel.napari.pictures import Picture
     from seamlabel.napari.run_control import RunControl
+    from seamlabel.napari.tile_states import TileStates
     from seamlabel.napari.tiles_form import TilesForm
     from seamlabel.plan import Plan
 
 PREVIEW_MS = 150
 """The grid follows the form after so many milliseconds without a change."""
+HINT = "Click a tile to pick it, double-click to try it"
 
 
 class GridControl:
@@ -40,22 +50,40 @@ class GridControl:
     def __init__(self, viewer: ViewerModel, tiles: TilesForm, canvas: Canvas, run: RunControl) -> None:
         self._viewer, self._tiles, self._canvas, self._run = viewer, tiles, canvas, run
         self._next: tuple[Plan, Picture, int] | None = None
+        self._names = ""
+        self._pointed_at: int | None = None
+        self.picked: int | None = None
+        """The tile that is picked; None for none."""
+        self.on_pick: Callable[[], None] = lambda: None
+        self.on_try: Callable[[int], None] = lambda _tile: None
+        self.on_next: Callable[[int], None] = lambda _tile: None
+        self.tried: Callable[[int], tuple[int, float] | None] = lambda _tile: None
+        self.busy: Callable[[], str] = lambda: ""
         self._preview = QTimer(tiles)
         self._preview.setSingleShot(True)
         self._preview.setInterval(PREVIEW_MS)
         self._preview.timeout.connect(self._show)
+        self._hand = GridHand(
+            viewer, canvas.tile_under, self.pick, self.ask, self._step, self.pick_next_failed
+        )
         tiles.grid_toggled.connect(self._toggled)
-        run.on_states = self.show_counts
+        tiles.legend.filtered.connect(canvas.show_only)
+        tiles.pick_row.asked.connect(self.ask)
+        tiles.pick_row.left.connect(lambda: self.pick(None))
+        run.on_states = self.refresh
         viewer.dims.events.ndisplay.connect(self._ndisplay_changed)
+        viewer.events.status.connect(self._status_changed)
         viewer.mouse_move_callbacks.append(self._pointed)
 
     def close(self) -> None:
         """Let go of the viewer; safe to call after the widgets are gone."""
+        self._hand.close()
+        self._viewer.events.status.disconnect(self._status_changed)
         self._viewer.dims.events.ndisplay.disconnect(self._ndisplay_changed)
         if self._pointed in self._viewer.mouse_move_callbacks:
             self._viewer.mouse_move_callbacks.remove(self._pointed)
 
-    # -- when it is drawn ----------------------------------------------------------------------
+    # -- what is drawn -------------------------------------------------------------------------
 
     def follow(self, plan: Plan, picture: Picture, level: int) -> None:
         """Draw the tiles of a plan soon, unless another one comes before."""
@@ -70,7 +98,33 @@ class GridControl:
         """Draw no tiles: there is no plan."""
         self._next = None
         self.stay()
+        self._set_picked(None)
         self._canvas.hide_grid()
+
+    def place(self, plan: Plan, picture: Picture, level: int) -> None:
+        """Draw the tiles of a plan now, all of them waiting; what is picked stays where it is."""
+        before = self._canvas.states
+        self._names = "".join(axis.name for axis in plan.axes)
+        self._canvas.place(plan, picture, level)
+        self._put(before)
+
+    def put_back(self, states: TileStates) -> None:
+        """Draw tiles as they were."""
+        before, self._canvas.states = self._canvas.states, states
+        self._put(before)
+
+    def _put(self, before: TileStates | None) -> None:
+        """Draw the tiles that the canvas has now, with the pick and the filter of those before."""
+        states = self._canvas.states
+        if self.picked is not None:
+            self.picked = _same_place(self.picked, before, states)
+        if states is not None:
+            states.only = self._tiles.legend.only
+            states.picked = states.selected = self.picked
+        if self._tiles.show_grid.isChecked():
+            self._canvas.show_grid()
+        self.refresh()
+        self.on_pick()
 
     def layers_changed(self) -> None:
         """Untick the box if the user took the tiles away and left their image."""
@@ -81,18 +135,16 @@ class GridControl:
                 self._tiles.show_grid.setChecked(False)
 
     def _show(self) -> None:
-        if self._next is None or self._run.active:
-            return
-        self._canvas.place(*self._next)
-        if self._tiles.show_grid.isChecked():
-            self._canvas.show_grid()
-        self.show_counts()
+        if self._next is not None and not self._run.active:
+            self.place(*self._next)
 
     def _toggled(self, shown: bool) -> None:
         if shown and (self._run.active or self._next is not None):
             self._canvas.show_grid()
         else:
             self._canvas.hide_grid()
+        if not shown:
+            self.pick(None)
 
     def _ndisplay_changed(self, _event: Any = None) -> None:
         """Hide the grid in 3D, where it would be a block around the image."""
@@ -100,21 +152,126 @@ class GridControl:
             shown = self._tiles.show_grid.isChecked() and self._viewer.dims.ndisplay == 2
             self._canvas.grid_layer.visible = shown
 
-    # -- what it tells -------------------------------------------------------------------------
+    # -- what is told --------------------------------------------------------------------------
 
-    def show_counts(self) -> None:
-        """Show in the legend how many tiles are in each state."""
-        if self._canvas.states is not None:
-            self._tiles.legend.show_counts(self._canvas.states.counts)
+    def refresh(self) -> None:
+        """Tell of the tiles as they are now."""
+        states = self._canvas.states
+        if states is None:
+            return
+        self._tiles.legend.show_counts(states.counts)
+        self._hand.listen(picked=self.picked is not None, failed=states.counts["failed"] > 0)
+        self._tell_picked()
+        self._tell_pointed()
+
+    def facts(self, tile: int) -> Facts:
+        """Return what is known of a tile."""
+        states = self._canvas.states
+        assert states is not None
+        index, core, state = states.grid.index(tile), states.grid[tile].core, states.state(tile)
+        done = self._run.facts.get(tile) if state in ("done", "empty") else None
+        found = done or self.tried(tile) or (None, None)
+        reason = self._run.reason(tile) if state == "failed" else ""
+        return Facts(index, state, self._names, core, reason, *found)
+
+    def _tell_picked(self) -> None:
+        if self.picked is None:
+            self._tiles.pick_row.tell(None)
+            return
+        facts = self.facts(self.picked)
+        if self._run.active:
+            why_not = "" if facts.state == "waiting" else f"This tile is {facts.state}"
+            tip = "Segment this tile before all others"
+            self._tiles.pick_row.tell(facts, "Do next", tip, why_not)
+        else:
+            tip = "Segment this tile alone, now; nothing is saved"
+            self._tiles.pick_row.tell(facts, "Try", tip, self.busy())
+
+    def _tell_pointed(self) -> None:
+        tile, pointed = self._pointed_at, self._tiles.legend.pointed
+        if tile is None:
+            pointed.say(HINT if self._tiles.show_grid.isChecked() and self.picked is None else "")
+            return
+        facts = self.facts(tile)
+        pointed.say(f"{facts.title()} · {facts.reason}" if facts.reason else facts.title())
 
     def _pointed(self, _viewer: Any, event: Any) -> None:
         """Tell of the tile under the pointer and show what it reads."""
-        tile = self._canvas.tile_under(event.position)
-        self._canvas.select(tile)
-        if tile is None or self._canvas.states is None:
-            self._tiles.legend.pointed.say("")
+        self._pointed_at = self._canvas.tile_under(event.position)
+        self._canvas.mark(self._pointed_at, self.picked)
+        if self._canvas.states is not None:
+            self._tell_pointed()
+
+    def _status_changed(self, event: Any) -> None:
+        """Add the tile to what napari's status bar tells of the place under the pointer."""
+        if self._pointed_at is None or self._canvas.states is None:
             return
-        place = ", ".join(map(str, self._canvas.states.grid.index(tile)))
-        reason = self._run.reason(tile)
-        parts = [f"Tile ({place})", self._canvas.states.state(tile), reason]
-        self._tiles.legend.pointed.say(" · ".join(part for part in parts if part))
+        text, status = self.facts(self._pointed_at).status(), event.value
+        told = status if isinstance(status, str) else status["coordinates"]
+        if text in told:
+            return
+        told = f"{told} · {text}" if told and told != "Ready" else text
+        self._viewer.status = told if isinstance(status, str) else {**status, "coordinates": told}
+
+    # -- what is picked ------------------------------------------------------------------------
+
+    def pick(self, tile: int | None) -> None:
+        """Have a tile picked, or none."""
+        if tile == self.picked:
+            return
+        self._set_picked(tile)
+        self.refresh()
+        self.on_pick()
+
+    def ask(self) -> None:
+        """Try the picked tile; while a run goes on, have it come next."""
+        if self.picked is None or not self._tiles.pick_row.ask_button.isEnabled():
+            return
+        (self.on_next if self._run.active else self.on_try)(self.picked)
+
+    def pick_next_failed(self) -> None:
+        """Pick the failed tile after the one that is picked, and look at it."""
+        states = self._canvas.states
+        failed = [] if states is None else np.flatnonzero(states.states == STATES.index("failed"))
+        if len(failed):
+            after = 0 if self.picked is None else np.searchsorted(failed, self.picked, side="right")
+            self.pick(int(failed[after % len(failed)]))
+            self.look_at(self.picked)
+
+    def look_at(self, tile: int) -> None:
+        """Move the view so that the middle of a tile is in its middle."""
+        place = self._canvas.place_of(tile)
+        if place is None:
+            return
+        dims, more = self._viewer.dims, self._viewer.dims.ndim - len(place)
+        for axis in range(more, dims.ndim):
+            if axis not in dims.displayed:
+                dims.set_point(axis, place[axis - more])
+        camera(self._viewer).center = [place[axis - more] for axis in dims.displayed if axis >= more]
+
+    def _set_picked(self, tile: int | None) -> None:
+        self.picked = tile
+        self._canvas.mark(self._pointed_at, tile)
+
+    def _step(self, axis: int, step: int) -> None:
+        """Pick the tile beside the picked one, and look at it if it is out of sight."""
+        states, layer = self._canvas.states, self._canvas.grid_layer
+        if self.picked is None or states is None or layer is None:
+            return
+        axis = self._canvas.label_axis(shown_axes(self._viewer, layer)[axis])
+        index = list(states.grid.index(self.picked))
+        index[axis] = min(max(index[axis] + step, 0), states.grid.counts[axis] - 1)
+        self.pick(states.grid.number(tuple(index)))
+        view = self._canvas.view()
+        if view is not None and not view.intersect(states.grid[self.picked].core).size:
+            self.look_at(self.picked)
+
+
+def _same_place(tile: int, before: TileStates | None, now: TileStates | None) -> int | None:
+    """Return the tile of another grid that has the middle of a tile."""
+    if before is None or now is None or before.grid.ndim != now.grid.ndim or tile >= len(before.grid):
+        return None
+    core = before.grid[tile].core
+    ratio = np.divide(now.grid.shape, before.grid.shape)
+    middle = [int((a + b) / 2 * r) for a, b, r in zip(core.start, core.stop, ratio, strict=True)]
+    return now.tile_at(middle)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from seamlabel.napari.canvas import Canvas
     from seamlabel.napari.form import Form
+    from seamlabel.napari.grid_control import GridControl
     from seamlabel.napari.leftover import Leftover
     from seamlabel.napari.run_bar import RunBar
     from seamlabel.napari.run_control import RunControl
@@ -34,8 +35,10 @@ class Launcher:
         What is asked for.
     bar : RunBar
         Has the button Run and the row of unfinished runs.
+    grid : GridControl
+        Places tiles.
     canvas : Canvas
-        Where tiles are placed.
+        Knows their states.
     run : RunControl
         Carries out.
     begins : callable
@@ -43,10 +46,16 @@ class Launcher:
     """
 
     def __init__(
-        self, form: Form, bar: RunBar, canvas: Canvas, run: RunControl, begins: Callable[[], None]
+        self,
+        form: Form,
+        bar: RunBar,
+        grid: GridControl,
+        canvas: Canvas,
+        run: RunControl,
+        begins: Callable[[], None],
     ) -> None:
         self._form, self._bar, self._row = form, bar, bar.unfinished
-        self._canvas, self._run, self._begins = canvas, run, begins
+        self._grid, self._canvas, self._run, self._begins = grid, canvas, run, begins
         self._plan: Plan | None = None
         self._left: Leftover | None = None
         self._refusal: tuple[str, str, bool] | None = None
@@ -166,9 +175,7 @@ class Launcher:
         self._row.hide()
         image = self._form.image
         self._form.tiles.show_plan(plan)
-        self._canvas.place(plan, image.picture, image.level_index())
-        if self._form.tiles.show_grid.isChecked():
-            self._canvas.show_grid()
+        self._grid.place(plan, image.picture, image.level_index())
 
     # -- what is told ---------------------------------------------------------------------------
 
@@ -197,9 +204,7 @@ class Launcher:
         """Show the tiles as they were before something was begun that did not begin."""
         before, now, self._before = self._before, self._canvas.states, None
         if before is not None and now is not None and before.grid == now.grid:
-            self._canvas.states = before
-            if self._form.tiles.show_grid.isChecked():
-                self._canvas.show_grid()
+            self._grid.put_back(before)
 
     def _refuse(self, text: str, more: str, can_keep: bool = False) -> None:
         """Say in the row that nothing was run, until the form asks for something else."""

@@ -57,6 +57,8 @@ def style(theme_type: str) -> str:
         'QLabel[kind="header"] { font-weight: bold; padding-top: 6px; }',
         f'*[wrong="true"] {{ border: 1px solid {inks["problem"]}; }}',
         "QScrollArea { border: none; }",
+        'QToolButton[legend="true"] { padding: 1px 3px; border-radius: 3px; text-align: left; }',
+        f'QToolButton[legend="true"]:checked {{ border: 1px solid {inks["muted"]}; }}',
         f'QFrame[kind="unfinished"] {{ border: 1px solid {inks["dim"]}; border-radius: 3px; }}',
     ]
     return "\n".join(rules)

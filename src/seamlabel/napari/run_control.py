@@ -65,6 +65,8 @@ class RunControl:
         self.on_end: Callable[[], None] = lambda: None
         self.on_states: Callable[[], None] = lambda: None
         self.on_refusal: Callable[[BaseException], bool] = lambda _error: False
+        self.facts: dict[int, tuple[int, float]] = {}
+        """Objects and seconds of the tiles that are done."""
         self._running: set[int] = set()
         self._error: tuple[BaseException, str] | None = None
 
@@ -121,7 +123,7 @@ class RunControl:
         self, plan: Plan, events: Callable[[], Generator[Event, None, None]], streams: bool = True
     ) -> None:
         self.plan, self.progress, self._error = plan, Progress(plan.workers), None
-        self._running, self.run_dir = set(), ""
+        self._running, self.run_dir, self.facts = set(), "", {}
         self.worker = RunWorker(events, self._canvas.begin_stream(plan).accept if streams else None)
         self.worker.events.connect(self._take)
         self.worker.failed.connect(self._failed)
@@ -157,6 +159,7 @@ class RunControl:
                 self._started(event.run_dir)
             elif isinstance(event, TileDone):
                 states[event.tile] = "done" if event.n_labels else "empty"
+                self.facts[event.tile] = (event.n_labels, event.seconds)
                 touched.append(event.tile)
             elif isinstance(event, TileSkipped):
                 states[event.tile] = "empty"

@@ -25,7 +25,9 @@ STATES = ("waiting", "running", "done", "empty", "failed")
 LINE = 6
 """Value of grid lines. State n is drawn with the value n + 1."""
 OVERLAP = 7
-"""Value of the read box of the tile under the pointer, outside its core."""
+"""Value of the read box of the picked tile, or the one under the pointer, outside its core."""
+PICKED = 8
+"""Value of the frame of the picked tile."""
 COLORS = {
     1: (1.0, 1.0, 1.0, 0.0),
     2: (0.25, 0.70, 1.0, 0.85),
@@ -34,8 +36,11 @@ COLORS = {
     5: (1.0, 0.30, 0.25, 0.95),
     LINE: (1.0, 1.0, 1.0, 0.55),
     OVERLAP: (1.0, 0.85, 0.2, 0.30),
+    PICKED: (1.0, 0.85, 0.2, 1.0),
 }
 """Colour of every value, RGBA."""
+FRAME = 3
+"""Pixels of the frame of the picked tile."""
 LEAST = 20
 """Pixels of a tile under which neither lines nor patterns are drawn."""
 
@@ -56,6 +61,8 @@ class TileStates:
         self.states = np.zeros(len(grid), np.uint8)
         self.counts = dict.fromkeys(STATES, 0) | {"waiting": len(grid)}
         self.selected: int | None = None
+        self.picked: int | None = None
+        self.only: str | None = None
         self._index = [tuple(map(sample_index, grid.shape, shape)) for shape in shapes]
         self.levels = [self._level(k, tuple(shape)) for k, shape in enumerate(shapes)]
 
@@ -89,14 +96,18 @@ class TileStates:
         for index, count in zip(np.ix_(*tiles), self.grid.counts, strict=True):
             numbers = numbers * count + index
         state = self.states[numbers]
+        hidden = None if self.only is None else state != STATES.index(self.only)
         shown = [axis for axis, pick in enumerate(picks) if len(pick) > 1]
         sides = [shape[a] * self.grid.tile_shape[a] / self.grid.shape[a] for a in shown]
         if not sides or min(sides) < LEAST:
-            out = np.where(state == STATES.index("waiting"), 0, state + 1).astype(np.uint8)
+            waiting = LINE if self.only == "waiting" else 0
+            out = np.where(state == STATES.index("waiting"), waiting, state + 1).astype(np.uint8)
         else:
             out = np.where(_pattern(state, picks, shown, min(sides)), state + 1, 0).astype(np.uint8)
             self._frame(out, state, source, shown, shape)
-        self._mark(out, source)
+        if hidden is not None:
+            out[hidden] = 0
+        self._mark(out, source, shown, shape)
         return out
 
     def _frame(
@@ -112,31 +123,48 @@ class TileStates:
         line = np.zeros(out.shape, bool)
         inner = np.zeros(out.shape, bool)
         for axis in shown:
-            step = self.grid.shape[axis] / shape[axis]
             tile = self.grid.tile_shape[axis]
             start = source[axis] - source[axis] % tile
             stop = np.minimum(start + tile, self.grid.shape[axis])
-            near = np.minimum(source[axis] - start, stop - 1 - source[axis]) / step
-            side = [1] * out.ndim
-            side[axis] = -1
-            line |= (near < 1).reshape(side)
-            inner |= (near < 3).reshape(side)
+            near = _along(np.minimum(source[axis] - start, stop - 1 - source[axis]), axis, out.ndim)
+            near = near / (self.grid.shape[axis] / shape[axis])
+            line |= near < 1
+            inner |= near < 3
         out[inner & done] = 1 + STATES.index("done")
         out[line] = LINE
 
-    def _mark(self, out: NDArray[np.uint8], source: list[NDArray[np.intp]]) -> None:
-        """Tint what the selected tile reads past its core."""
+    def _mark(
+        self,
+        out: NDArray[np.uint8],
+        source: list[NDArray[np.intp]],
+        shown: list[int],
+        shape: tuple[int, ...],
+    ) -> None:
+        """Tint what the selected tile reads past its core, and frame the picked one."""
         if self.selected is None or not 0 <= self.selected < len(self.grid):
             return
         tile = self.grid[self.selected]
         inside = []
         for box in (tile.read, tile.core):
             where = zip(source, box.start, box.stop, strict=True)
-            inside.append([slice(*np.searchsorted(s, (a, b))) for s, a, b in where])
-        core = out[tuple(inside[1])].copy()
-        ring = out[tuple(inside[0])]
+            inside.append(tuple(slice(*np.searchsorted(s, (a, b))) for s, a, b in where))
+        core = out[inside[1]].copy()
+        if self.picked == self.selected:
+            for axis in shown:
+                place = source[axis][inside[1][axis]]
+                near = np.minimum(place - tile.core.start[axis], tile.core.stop[axis] - 1 - place)
+                near = _along(near, axis, out.ndim) / (self.grid.shape[axis] / shape[axis])
+                core[np.broadcast_to(near < FRAME, core.shape)] = PICKED
+        ring = out[inside[0]]
         ring[ring == 0] = OVERLAP
-        out[tuple(inside[1])] = core
+        out[inside[1]] = core
+
+
+def _along(values: NDArray[Any], axis: int, ndim: int) -> NDArray[Any]:
+    """Return values along one axis of `ndim`."""
+    side = [1] * ndim
+    side[axis] = -1
+    return values.reshape(side)
 
 
 def _pattern(state: NDArray[np.uint8], picks: Picks, shown: list[int], side: float) -> NDArray[np.bool_]:

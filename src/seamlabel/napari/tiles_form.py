@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSpinBox, QWidget
 
 from seamlabel.napari.legend import Legend
+from seamlabel.napari.pick_row import PickRow
 from seamlabel.napari.progress import many
 from seamlabel.napari.rows import Note, Section
 from seamlabel.napari.run_on import RunOnForm
@@ -127,11 +128,13 @@ class TilesForm(Section):
         self.warnings = Note("warning", self)
         self.show_grid = QCheckBox("Show tiles over the image")
         self.show_grid.setChecked(True)
+        self.show_grid.setToolTip("Draw the tiles and how far they are; in 2D")
         self.legend = Legend(self)
+        self.pick_row = PickRow(self)
         self.add("tile_shape", "Tile shape", self.shape, "Pixels of each axis that a tile owns")
         tip = "Pixels that a tile reads past its border on every side: at least one object wide"
         self.add("overlap", "Overlap", self.overlap, tip)
-        for row in (self.run_on, self.summary, self.warnings, self.show_grid, self.legend):
+        for row in (self.run_on, self.summary, self.warnings, self.show_grid, self.legend, self.pick_row):
             self.rows.addRow(row)
         self.shape.changed.connect(self.changed)
         self.overlap.changed.connect(self.changed)
