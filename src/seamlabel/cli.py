@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from seamlabel import commands, merge_command
+from seamlabel import commands, measuring, merge_command
 from seamlabel.errors import IncompleteError, Problem, SeamlabelError, SpecError
 from seamlabel.spec import RunSpec
 
@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_segment(subs)
     _add_resume(subs)
     _add_merge(subs)
+    measuring.add_command(subs)
     _add_view(subs)
     _add_demo(subs)
     for sub in subs.choices.values():

@@ -63,7 +63,7 @@ class ObjectTable:
         self._plan, self._source, self._on_table = plan, source, on_table
         self._n_channels = max(1, len(plan.channels))
         self.dtype = sums_dtype(plan.grid.ndim, self._n_channels, np.dtype(plan.info.dtype))
-        self._totals = _Totals()
+        self._totals = Totals()
         self._records: RecordFile | None = None
 
     def use(self, records: RecordFile | None) -> None:
@@ -194,6 +194,11 @@ def sums_dtype(ndim: int, n_channels: int, pixel: np.dtype[Any]) -> np.dtype[Any
     return np.dtype([("key", "<i8"), ("area", "<i8"), *per_axis, total, *ends])
 
 
+def no_sums(ndim: int, n_channels: int, pixel: np.dtype[Any]) -> LabelSums:
+    """Return the sums of no object, to begin with."""
+    return _sums(np.zeros(0, sums_dtype(ndim, n_channels, pixel)))
+
+
 def _one_tile(found: NDArray[Any]) -> tuple[int, LabelSums]:
     """Return a tile's number and its sums."""
     return int(found["key"][0] >> LABEL_BITS), _sums(found)
@@ -205,7 +210,7 @@ def _sums(found: NDArray[Any]) -> LabelSums:
     return LabelSums(label=found["key"] & LOCAL, parts=np.ones(found.size, np.int64), **columns)
 
 
-class _Totals:
+class Totals:
     """Sums by object, added up whenever as much is new as was there."""
 
     def __init__(self) -> None:
