@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-
 from tests.napari.hand import Hand
 
 
