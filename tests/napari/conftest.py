@@ -25,6 +25,10 @@ def slow(tile):
     time.sleep(0.15)
     return label(tile)
 
+def jagged(tile):
+    mask = scipy.ndimage.gaussian_filter(tile.astype(float), 1) > 2300 + 6 * (int(tile[0, 0]) % 97)
+    return scipy.ndimage.label(mask)[0]
+
 def stuck(tile):
     time.sleep(6)
     return label(tile)
@@ -131,6 +135,13 @@ class Dock:
 
         place = QPoint(8, button.height() // 2) if isinstance(button, QCheckBox) else button.rect().center()
         self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton, pos=place)
+
+    def scroll_to(self, widget):
+        """Bring a part of the dock into sight, as with the wheel."""
+        from qtpy.QtWidgets import QApplication
+
+        QApplication.processEvents()  # it may have no size yet
+        self.widget.scroll.ensureWidgetVisible(widget, 0, 0)
 
     def type(self, line, text):
         from qtpy.QtCore import Qt

@@ -134,6 +134,14 @@ def settings_of(path: Path, spec: RunSpec) -> dict[str, Any]:
     return settings
 
 
+def changes_of(path: Path, spec: RunSpec) -> dict[str, Any]:
+    """Return in what `settings_of` differs from the run's spec."""
+    found, own = settings_of(path, spec), spec.model_dump(include=set(MERGED))
+    merge = {k: v for k, v in found.pop("merge").items() if v != own["merge"][k]}
+    changes = {k: v for k, v in found.items() if v != own[k]}
+    return changes | ({"merge": merge} if merge else {})
+
+
 def report_of(path: Path) -> MergeReport | None:
     """Return the report that a run directory keeps, None if there is none that can be read."""
     try:

@@ -125,6 +125,8 @@ class Review:
         The fields `merge`, `min_size`, `max_size` and `drop_border` with which that was done.
     edits : list of Edit
         What was decided by hand so far.
+    generation : str
+        Another one once tiles were segmented again.
     """
 
     def __init__(self, run_dir: str | Path, rule: SeamRule | None = None) -> None:
@@ -135,12 +137,14 @@ class Review:
         self.edits = edits_of(self.path)
         self.plan = self.stored.plan(self.settings, segments=False)
         if not is_settled(self.path):  # a crash in the middle of a replacement; as whoever opens a run
-            folder = RunDirectory(self.path)
+            held = RunDirectory(self.path)
             try:
                 settle(self.path)
             finally:
-                folder.close(keep=True)
-        records = read_records(self.path, records_folder(self.path), self.plan.grid)
+                held.close(keep=True)
+        folder = records_folder(self.path)
+        self.generation = folder.name
+        records = read_records(self.path, folder, self.plan.grid)
         tiles_again(self.path, records, self.plan, ())
         self._compared = Compared.of(records, len(self.plan.grid))
         self.store = open_staging(self.path)

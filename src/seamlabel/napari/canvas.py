@@ -50,6 +50,7 @@ class Canvas:
         self.labels_layer: Labels | None = None
         self.states: TileStates | None = None
         self.stream: LabelStream | None = None
+        self.ended_stream: LabelStream | None = None
         self.image: Any = None
         self._placement = Placement({})
         self._channel: int | None = None  # axis of the image layer that labels do not have
@@ -182,7 +183,7 @@ class Canvas:
         """Return the stream that the events of a run are to be fed to."""
         self._pause = 1 / preferences().redraws
         self.stream = LabelStream(plan.grid, display_shapes(plan.level_shapes))
-        self.labels_layer = None
+        self.labels_layer = self.ended_stream = None
         return self.stream
 
     def show_stream(self, name: str, run_dir: str = "") -> None:
@@ -204,7 +205,8 @@ class Canvas:
 
     def show_final(self, levels: Sequence[Any], path: str, name: str) -> None:
         """Show written labels in place of the stream, and no longer those that they replaced."""
-        layer, self.stream = self.labels_layer, None
+        layer = self.labels_layer
+        self.ended_stream, self.stream = self.stream or self.ended_stream, None  # for previews of merges
         with self._same_selection():
             for other in [one for one in self._viewer.layers if isinstance(one, Labels)]:
                 if other is not layer and other.metadata.get(OWN, {}).get("path") == path:

@@ -71,6 +71,7 @@ class Controller:
             return
         self._closed = True
         self.run.close()
+        self.results.close()
         for emitter, slot in self._viewer_slots:
             emitter.disconnect(slot)
         self.grid.close()

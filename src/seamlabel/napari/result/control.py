@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
+from seamlabel.napari.result.preview import Previewer
 from seamlabel.napari.result.shown import Shown, Wish
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ class ResultControl(QObject):
         self._before: list[Wish] = []
         self._after: list[Wish] = []
         self._asked: Wish | None = None
+        self.preview = Previewer(self)
+
+    def close(self) -> None:
+        """Let go of what runs in the background; the widgets may be gone."""
+        self.preview.close()
 
     # -- which run ------------------------------------------------------------------------------
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seamlabel.napari.result.merge_box import MergeBox
+
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
 
 def make_parts() -> list[QWidget]:
     """Return new parts for one dock."""
-    return []
+    return [MergeBox()]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from seamlabel.engine.edits import edits_of
+from seamlabel.engine.keeping import changes_of
 from seamlabel.engine.stored import read_stored
 from seamlabel.napari.progress import Progress
 
@@ -115,4 +117,5 @@ def kept_run(run_dir: Path, path: str, layer: Labels | None, array: Any = None) 
     """
     stored = read_stored(run_dir)
     plan = stored.plan({}, segments=False)
-    return Shown(plan, str(run_dir), path, layer, Progress(plan.workers), array=array)
+    written = Wish(changes_of(run_dir, stored.spec), tuple(edits_of(run_dir)))
+    return Shown(plan, str(run_dir), path, layer, Progress(plan.workers), array=array, written=written)

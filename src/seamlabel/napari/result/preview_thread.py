@@ -1,0 +1,192 @@
+"""`PreviewThread`: merges in memory, in a thread of its own; the latest wish wins.
+
+The thread lives while there is something to do. Knows runs and label streams, no layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock, Thread
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+
+from seamlabel.engine.compared import Stopped
+from seamlabel.engine.review import Review
+from seamlabel.errors import SeamlabelError
+from seamlabel.events import RunStarted, TileDone
+from seamlabel.io.generations import FIRST
+from seamlabel.napari.lazy_labels import LabelStream, display_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from seamlabel.engine.review import Preview
+    from seamlabel.napari.result.shown import Wish
+
+PATIENCE = 1.0
+"""Seconds after which a merge that nobody waits for any more is given up; shorter ones are shown."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be previewed.
+
+    Parameters
+    ----------
+    run_dir : str
+        The run.
+    wish : Wish
+        How it is to be merged.
+    written : Wish
+        How it was merged.
+    n_written : int
+        Objects that are written; 0 if that is not known.
+    stream : LabelStream or None
+        All labels of the run as they streamed in, if they are still there.
+    """
+
+    run_dir: str
+    wish: Wish
+    written: Wish
+    n_written: int = 0
+    stream: LabelStream | None = None
+
+
+class PreviewThread(QObject):
+    """Answers the latest job."""
+
+    counted = Signal(object, object, int)
+    """The wish, its `Preview`, and the objects that are written."""
+    colored = Signal(object, object, object)
+    """The wish, the stream to show, and its table; after `counted`."""
+    failed = Signal(object, str)
+    """The wish, and why it cannot be carried out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = Lock()
+        self._job: Job | None = None
+        self._thread: Thread | None = None
+        self._closed = False
+        self._epoch = 0
+        self.review: Review | None = None
+        self._written: tuple[Wish, int] | None = None
+        self._stream: LabelStream | None = None
+
+    def ask(self, job: Job) -> None:
+        """Answer this, and nothing that was asked before."""
+        with self._lock:
+            self._job = job
+            if self._thread is None and not self._closed:
+                self._thread = Thread(target=self._work, name="seamlabel-preview")
+                self._thread.start()
+
+    def forget(self, run: bool = False) -> None:
+        """Answer nothing that was asked; forget the `run` as well if it may be another one now."""
+        with self._lock:
+            self._job = None
+            self._epoch += 1
+            if run:
+                self.review = self._written = self._stream = None
+
+    def close(self) -> None:
+        """End; the thread does so as soon as it can."""
+        self._closed = True
+        self.forget()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the thread is alive."""
+        return self._thread is not None
+
+    # -- in the thread ----------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                job, self._job, epoch = self._job, None, self._epoch
+                if job is None or self._closed:
+                    self._thread = None
+                    return
+            try:
+                self._answer(job, epoch)
+            except Stopped:
+                continue
+            except SeamlabelError as error:
+                fix = getattr(error, "hint", "")
+                self._tell("failed", job.wish, f"{error}. {fix}" if fix else str(error))
+            except Exception as error:  # noqa: BLE001  the border: nothing may vanish in a thread
+                self._tell("failed", job.wish, f"{type(error).__name__}: {error}")
+
+    def _answer(self, job: Job, epoch: int) -> None:
+        began = monotonic()
+
+        def stop() -> bool:
+            late = self._job is not None and monotonic() - began > PATIENCE
+            return self._closed or self._epoch != epoch or late
+
+        review = self._opened(job, epoch)
+        preview = review.preview(job.wish.settings, job.wish.edits, stop)
+        count = job.n_written or self._count(job.written, review, stop)
+        self._tell("counted", job.wish, preview, count)
+        stream = self._streamed(job, review, stop)
+        self._tell("colored", job.wish, stream, _table(preview, stream))
+
+    def _count(self, written: Wish, review: Review, stop: Callable[[], bool]) -> int:
+        """Return how many objects are written, where nobody knows."""
+        if self._written is None or self._written[0] != written:
+            self._written = written, review.preview(written.settings, written.edits, stop).n_objects
+        return self._written[1]
+
+    def _opened(self, job: Job, epoch: int) -> Review:
+        review = self.review
+        if review is None or str(review.path) != job.run_dir:
+            review = Review(job.run_dir)
+            with self._lock:
+                if self._epoch == epoch:
+                    self.review, self._written, self._stream = review, None, None
+        return review
+
+    def _streamed(self, job: Job, review: Review, stop: Callable[[], bool]) -> LabelStream:
+        """Return all labels of the run under provisional ids: what streamed in, or read again."""
+        stream = self._stream or job.stream
+        fits = stream is not None and stream.folder == review.store.folder and review.generation == FIRST
+        if stream is None or not (fits or stream is self._stream):
+            stream = _read_again(review, stop)
+        self._stream = stream
+        return stream
+
+    def _tell(self, signal: str, *values: object) -> None:
+        if self._closed:
+            return
+        try:
+            getattr(self, signal).emit(*values)
+        except RuntimeError:  # the application, and with it this QObject, is gone already
+            return
+
+
+def _table(preview: Preview, stream: LabelStream) -> NDArray[np.uint32]:
+    return preview.shown(stream.firsts())
+
+
+def _read_again(review: Review, stop: Callable[[], bool]) -> LabelStream:
+    """Return a stream of all tiles of a run that ended."""
+    plan = review.plan
+    stream = LabelStream(plan.grid, display_shapes(plan.level_shapes))
+    labels = review.tables.all(stop)
+    if labels is None:
+        raise Stopped
+    total, first = len(plan.grid), 0
+    stream.accept(RunStarted(0, total, str(review.path)))
+    for tile, count in enumerate(labels.n_core.tolist()):
+        if stop():
+            raise Stopped
+        if count:
+            stream.accept(TileDone(tile + 1, total, tile, count, first, 0.0))
+        first += count
+    return stream
