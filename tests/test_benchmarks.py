@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 from benchmarks import __main__ as front
-from benchmarks import data, measure, peers, scale, speed
+from benchmarks import data, measure, peers, review, scale, speed
 from benchmarks.jobs import FUNCTIONS, Job
 from scipy import ndimage
 
@@ -51,6 +51,13 @@ def test_tiny_tiles_are_counted_and_those_too_many_left_out(folder):
     assert column(table, "tiles") == ["4"]
     assert column(table, "identical") == ["yes"]
     assert "16 tiles were left out (--most-tiles)." in table.notes
+
+
+def test_previews_of_a_kept_run_are_timed_and_checked(folder):
+    (table,) = review.main(review.cases(quick=True), folder, measure.Options(rounds=1))
+    assert column(table, "what")[-3:] == list(review.WISHES)
+    assert "4,096 objects" in table.notes[0]
+    assert len(table.data["slider"]["slider moved"]) == 3
 
 
 def test_a_run_begins_without_looking_at_its_tiles(folder):

@@ -94,6 +94,33 @@ def test_a_preview_is_what_a_merge_writes(image, segmenter, fields):
     assert (preview.n_objects, preview.report.counts) == (again.n_objects, again.report.counts)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_any_settings_and_edits_are_previewed_as_they_are_written(image, seed):
+    rng = np.random.default_rng(seed)
+    last = kept(image, jagged if seed % 2 else bright, fill_holes=bool(seed % 3))
+    review, shape = Review(last.run_dir), Review(last.run_dir).plan.grid.shape
+    for _ in range(3):
+        fields = {
+            "merge": {"iou": round(float(rng.uniform(0.01, 1)), 3)},
+            "drop_border": bool(rng.integers(2)),
+        }
+        fields["min_size"] = int(rng.integers(0, 120))
+        fields["max_size"] = int(rng.integers(150, 400)) if rng.integers(2) else None
+        edits = []
+        for kind in rng.choice(["join", "cut", "remove"], 6):
+            points = rng.integers(0, shape, (1 if kind == "remove" else 2, 2)).tolist()
+            edit = make_edits(**{kind: [points[0] if kind == "remove" else points]})[0]
+            try:
+                review.preview(fields, [*edits, edit])
+            except SpecError:  # background, or against another one
+                continue
+            edits.append(edit)
+        preview = review.preview(fields, edits)
+        again = carried(remerge(last.run_dir, changes=fields, edits=edits, forget=True))
+        np.testing.assert_array_equal(whole(preview), written(again))
+        assert preview.n_objects == again.n_objects
+
+
 def test_holes_are_filled_in_a_preview_too(image):
     last = kept(image, fill_holes=True)
     preview = Review(last.run_dir).preview({"merge": {"iou": 0.7}})
