@@ -130,6 +130,24 @@ def test_streamed_labels_equal_brute_force_on_every_level(tmp_path, memory, arri
         np.testing.assert_array_equal(np.asarray(level[part]), truth[np.ix_(rows, columns)][part])
 
 
+@pytest.mark.parametrize("memory", [0, 10**9], ids=["nothing kept", "all kept"])
+def test_other_ids_are_shown_on_every_level_by_one_table(tmp_path, memory):
+    stream = LabelStream(GRID, SHAPES, memory_bytes=memory)
+    assert stream.source()[0] == ""
+    _run(tmp_path / "run", stream)
+    before = [np.asarray(level) for level in stream.levels]
+    folder, first = stream.source()
+    assert folder.startswith(str(tmp_path / "run"))
+    assert np.unique(first).size <= len(GRID)
+    stream.shown = np.zeros(1000, np.uint32)
+    assert not any(np.asarray(level).any() for level in stream.levels)
+    stream.shown[first.max() + 1] = 7
+    assert set(np.unique(np.asarray(stream.levels[1]))) <= {0, 7}
+    stream.shown = None
+    for level, ids in zip(stream.levels, before, strict=True):
+        np.testing.assert_array_equal(np.asarray(level), ids)
+
+
 def test_the_span_of_a_tile_is_where_its_core_shows(tmp_path):
     stream = LabelStream(GRID, SHAPES)
     for level, shape in enumerate(SHAPES):

@@ -197,7 +197,8 @@ class LabelStream:
         self._cache_bytes = cache_bytes
         self._store: LabelStore | None = None
         self._ids = ProvisionalIds()
-        self._shown: NDArray[np.uint32] | None = None
+        self.shown: NDArray[np.uint32] | None = None
+        """Ids to show, by provisional ids; None for those of the run."""
         self._first: dict[int, int] = {}
         self._tiles: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self._lock = Lock()
@@ -221,21 +222,11 @@ class LabelStream:
             with self._lock:
                 self._ids.join(event.joined)
 
-    def show(self, table: NDArray[np.uint32] | None) -> None:
-        """Show these ids, indexed by provisional ids, from now on; None for those of the run."""
-        with self._lock:
-            self._shown = table
-
-    def firsts(self) -> NDArray[np.int64]:
-        """Return the id before the first one of every tile; -1 for tiles that did not come or have none."""
+    def source(self) -> tuple[str, NDArray[np.int64]]:
+        """Return the staging folder, and the id before the first one of every tile; -1 where there is none."""
         found = np.full(len(self.grid), -1, np.int64)
         found[list(self._first)] = list(self._first.values())
-        return found
-
-    @property
-    def folder(self) -> str:
-        """The staging folder that labels are read from, "" before the run begins."""
-        return getattr(self._store, "folder", "")
+        return getattr(self._store, "folder", ""), found
 
     def span(self, tile: int, level: int) -> Box:
         """Return the box that a tile's core covers on a level."""
@@ -252,7 +243,7 @@ class LabelStream:
             else:
                 ids = self._assemble(k, picks)
             with self._lock:  # after the ids were copied, so that it knows all of them
-                table = self._ids.table() if self._shown is None else self._shown
+                table = self._ids.table() if self.shown is None else self.shown
             return np.take(table, ids)
 
         return LazyArray(read, tuple(map(range, shape)), np.dtype(np.uint32))

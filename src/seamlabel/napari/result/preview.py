@@ -142,7 +142,7 @@ class _ShownLayer:
 
     def show(self, layer: Labels | None, stream: LabelStream, table: NDArray[np.uint32]) -> None:
         """Show these ids."""
-        stream.show(table)
+        stream.shown = table
         if layer is None:
             return
         if self.active and layer is self._layer and stream is self._stream:

@@ -155,7 +155,8 @@ class PreviewThread(QObject):
     def _streamed(self, job: Job, review: Review, stop: Callable[[], bool]) -> LabelStream:
         """Return all labels of the run under provisional ids: what streamed in, or read again."""
         stream = self._stream or job.stream
-        fits = stream is not None and stream.folder == review.store.folder and review.generation == FIRST
+        same = stream is not None and stream.source()[0] == review.store.folder
+        fits = same and review.generation == FIRST
         if stream is None or not (fits or stream is self._stream):
             stream = _read_again(review, stop)
         self._stream = stream
@@ -171,7 +172,7 @@ class PreviewThread(QObject):
 
 
 def _table(preview: Preview, stream: LabelStream) -> NDArray[np.uint32]:
-    return preview.shown(stream.firsts())
+    return preview.shown(stream.source()[1])
 
 
 def _read_again(review: Review, stop: Callable[[], bool]) -> LabelStream:
