@@ -223,7 +223,7 @@ class LabelStream:
                 self._ids.join(event.joined)
 
     def source(self) -> tuple[str, NDArray[np.int64]]:
-        """Return the staging folder, and the id before the first one of every tile; -1 where there is none."""
+        """Return the staging folder, and the id before the first one of every tile; -1 for none."""
         found = np.full(len(self.grid), -1, np.int64)
         found[list(self._first)] = list(self._first.values())
         return getattr(self._store, "folder", ""), found
