@@ -58,6 +58,7 @@ class Canvas:
         self._refreshed = 0.0
         self._pause = 1 / preferences().redraws
         self._grid_stale = False
+        self._drawn: tuple[list[tuple[int, ...]], Placement] | None = None
         self._grid = self._labels = Live([lazy(np.zeros((1, 1), np.uint8))])
 
     # -- the grid ------------------------------------------------------------------------------
@@ -81,12 +82,14 @@ class Canvas:
         if self.states is None:
             return
         levels = self._placement.fit(self.states.levels)
-        if self._has(self.grid_layer) and _same_place(self.grid_layer, self._placement, levels):
+        shapes = [tuple(level.shape) for level in levels]
+        if self._has(self.grid_layer) and (shapes, self._placement) == self._drawn:
             self._grid = Live(levels)
             self.grid_layer.data = self._grid.data
             self.grid_layer.visible = self._viewer.dims.ndisplay == 2
             return
         self._remove_grid()
+        self._drawn = shapes, self._placement
         with self._same_selection():
             self._grid = Live(levels)
             self.grid_layer = self._layer(
@@ -280,13 +283,3 @@ class Canvas:
 def _colors() -> dict[int | None, Any]:
     clear = (0.0, 0.0, 0.0, 0.0)
     return {None: clear, 0: clear, **COLORS}
-
-
-def _same_place(layer: Labels, wanted: Placement, levels: Sequence[Any]) -> bool:
-    """Return whether a layer already lies where these levels belong."""
-    if [tuple(level.shape) for level in levels] != [tuple(map(int, s)) for s in layer.level_shapes]:
-        return False
-    return all(
-        np.array_equal(np.asarray(getattr(layer, name)), np.asarray(wanted.options[name]))
-        for name in ("scale", "translate")
-    )

@@ -18,6 +18,7 @@ from seamlabel.io.sources import image_info
 from seamlabel.napari.canvas import Canvas
 from seamlabel.napari.grid_control import GridControl
 from seamlabel.napari.launcher import Launcher
+from seamlabel.napari.layer_watch import LayerWatch
 from seamlabel.napari.open_image import open_into
 from seamlabel.napari.pictures import describe
 from seamlabel.napari.result.control import ResultControl
@@ -62,6 +63,7 @@ class Controller:
         self._closed = False
         self._look = QTimer(form)
         self._look.setSingleShot(True)
+        self._watch = LayerWatch(self._image_is_other, form)
         self._connect()
         self._layers_changed()
 
@@ -74,6 +76,7 @@ class Controller:
         self.results.close()
         for emitter, slot in self._viewer_slots:
             emitter.disconnect(slot)
+        self._watch.follow(None)
         self.grid.close()
 
     def leave(self) -> None:
@@ -129,6 +132,7 @@ class Controller:
             (layers.events.inserted, self._layers_changed),
             (layers.events.removed, self._layers_changed),
             (layers.events.reordered, self._layers_changed),
+            (layers.events.renamed, self._layers_changed),
         ]
         for emitter, slot in self._viewer_slots:
             emitter.connect(slot)
@@ -146,10 +150,16 @@ class Controller:
         self._form.image.empty.tell(any(isinstance(layer, Labels) for layer in self._viewer.layers))
         self._look.start(0)
 
+    def _image_is_other(self) -> None:
+        """Look again at the chosen layer, which got other pixels, or another place."""
+        if not self.run.active:  # afterwards it is looked at anyway
+            self._form.image.look_again()
+
     def _image_changed(self) -> None:
         """Look at the chosen layer and show what it is."""
         self._store = None
         layer = self._form.image.layer()
+        self._watch.follow(layer)
         if layer is None:
             self._no_plan()
             self._form.set_picture(None)

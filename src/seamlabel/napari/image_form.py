@@ -90,6 +90,17 @@ class ImageForm(Section):
         if self.layer() is not before:
             self._picked()
 
+    def look_again(self) -> None:
+        """Have the chosen layer looked at anew, with what was chosen of it kept as far as it goes."""
+        layer, kept = self.layer(), (self.level.currentIndex(), self.channel.currentIndex())
+        if layer is not None and (axes_given(layer) or len(self.axes.text()) != layer.ndim + layer.rgb):
+            self.axes.setText(guess_axes(layer))
+            self._axes_given = axes_given(layer)
+        self.image_changed.emit()
+        for combo, index in zip((self.level, self.channel), kept, strict=True):
+            if 0 <= index < combo.count():
+                combo.setCurrentIndex(index)
+
     def set_picture(self, picture: Picture | None) -> None:
         """Show what is known of the chosen image; None while there is none."""
         self.picture, self.wrong = picture, None

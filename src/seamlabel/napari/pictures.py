@@ -116,8 +116,10 @@ def describe(layer: Image, axes: str = "", output: str | None = None) -> Picture
 
 def _same_image(layer: Image, info: ImageInfo) -> bool:
     """Return whether a layer shows this OME-Zarr as it is, or one channel of it."""
-    shape = layer.level_shapes[0] if layer.multiscale else layer.data.shape
-    shape = tuple(int(n) for n in shape)
+    finest = layer.data[0] if layer.multiscale else layer.data
+    if isinstance(finest, np.ndarray):  # computed since: what is opened from an OME-Zarr is read lazily
+        return False
+    shape = tuple(int(n) for n in finest.shape)
     return shape in (info.shape, info.label_values(info.shape))
 
 
@@ -166,7 +168,7 @@ def _level(layer: Image, info: ImageInfo, k: int, array: Any) -> LevelInfo:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Placement:
     """How label levels become a layer that lies on its image.
 
@@ -181,6 +183,15 @@ class Placement:
 
     options: dict[str, Any]
     insert: tuple[int, int] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether layers lie at the same place."""
+        if not isinstance(other, Placement) or self.options.keys() != other.options.keys():
+            return False
+        pairs = ((value, other.options[name]) for name, value in self.options.items())
+        return self.insert == other.insert and all(np.array_equal(a, b) for a, b in pairs)
+
+    __hash__ = None
 
     def fit(self, levels: list[LazyArray]) -> list[LazyArray]:
         """Return `levels` with the axes that the layer has."""
@@ -199,7 +210,7 @@ def placement(picture: Picture, level: int) -> Placement:
         inside = slice(0, layer.ndim)
         options["scale"] = list(picture.levels[level].scale[inside])
         options["translate"] = list(picture.levels[level].translation[inside])
-    whole = {"rotate": layer.rotate, "shear": layer.shear, "affine": layer.affine}
+    whole = {"rotate": layer.rotate, "shear": layer.shear, "affine": layer.affine.affine_matrix}
     channel = info.channel_axis
     if channel is None or channel >= layer.ndim or layer.ndim != len(info.axes):
         return Placement({**options, **whole})
@@ -213,7 +224,7 @@ def placement(picture: Picture, level: int) -> Placement:
 def _last_axes(whole: dict[str, Any], ndim: int) -> dict[str, Any]:
     """Return rotation, shear and affine over the last `ndim` axes only."""
     rotate = np.asarray(whole["rotate"])
-    affine = np.asarray(whole["affine"].affine_matrix)[-ndim - 1 :, -ndim - 1 :]
+    affine = whole["affine"][-ndim - 1 :, -ndim - 1 :]
     shear = np.asarray(whole["shear"])
     kept = {"affine": affine}
     if rotate.shape[0] >= ndim:
