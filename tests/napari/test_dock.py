@@ -268,6 +268,41 @@ def test_the_samples_open_with_one_click(dock, monkeypatch):
     assert not dock.form.image.empty.isVisibleTo(dock.form)
 
 
+def test_a_sample_is_made_while_the_window_stays_alive(dock, monkeypatch):
+    from threading import Event, current_thread, main_thread
+
+    from seamlabel.io.ngff.images import write_image
+    from seamlabel.napari import sample_data
+
+    go_on, where = Event(), []
+
+    def slow(path):
+        where.append(current_thread())
+        go_on.wait(20)
+        write_image(path, (64, 64), "uint8", lambda box: np.ones(box.shape, np.uint8), axes="yx")
+
+    monkeypatch.setitem(sample_data.WRITERS, "cells_2d", slow)
+    empty = dock.form.image.empty
+    dock.click(empty.buttons["cells_2d"])
+    assert empty.text.text() == "Making the sample…"
+    assert not any(button.isEnabled() for button in empty.buttons.values())
+    go_on.set()
+    dock.qtbot.waitUntil(lambda: dock.form.image.picture is not None, timeout=10000)
+    assert where != [main_thread()]
+    dock.viewer.layers.clear()
+    assert "try a sample" in empty.text.text()
+    assert all(button.isEnabled() for button in empty.buttons.values())
+
+
+def test_a_sample_that_cannot_be_written_is_told(dock, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SEAMLABEL_CACHE", str(tmp_path / "file"))
+    dock.click(dock.form.image.empty.buttons["nuclei_3d"])
+    dock.qtbot.waitUntil(lambda: bool(dock.form.image.problem("path")), timeout=10000)
+    assert "cannot be written" in dock.form.image.problem("path")
+    assert dock.form.image.empty.buttons["nuclei_3d"].isEnabled()
+
+
 def test_planes_of_a_spec_have_tiles_along_y_and_x_only(dock, tmp_path):
     from seamlabel.io.ngff.images import write_image
     from seamlabel.spec import RunSpec

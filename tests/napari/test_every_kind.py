@@ -116,8 +116,7 @@ def finest(layer):
 def world(layer, voxels):
     """Return where voxels of a layer's finest level lie in the world, sorted, of the last axes."""
     matrix = layer._data_to_world.affine_matrix
-    places = voxels @ matrix[:-1, :-1].T + matrix[:-1, -1]
-    return places
+    return voxels @ matrix[:-1, :-1].T + matrix[:-1, -1]
 
 
 def assert_on(labels, image, channel=None):

@@ -101,6 +101,9 @@ def test_samples_are_written_once_and_know_their_path(monkeypatch, make_napari_v
     written = []
 
     def small(path):
+        from threading import current_thread, main_thread
+
+        assert current_thread() is not main_thread()
         written.append(path)
         tissue = Tissue((16, 64, 64), "sparse", diameter=8)
         write_image(path, tissue.shape, "uint16", tissue.image, axes="zyx")

@@ -24,7 +24,8 @@ from seamlabel.napari.pictures import describe
 from seamlabel.napari.result.control import ResultControl
 from seamlabel.napari.rows import sentence
 from seamlabel.napari.run_control import RunControl
-from seamlabel.napari.sample_data import sample_path
+from seamlabel.napari.sample_data import is_made, sample_path
+from seamlabel.napari.sample_maker import SampleMaker
 from seamlabel.plan import resolve
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Controller:
         self._closed = False
         self._look = QTimer(form)
         self._look.setSingleShot(True)
+        self._maker = SampleMaker(sample_path, form)
         self._watch = LayerWatch(self._image_is_other, form)
         self._connect()
         self._layers_changed()
@@ -110,7 +112,19 @@ class Controller:
 
     def open_sample(self, name: str) -> None:
         """Open a sample image, written first if need be."""
-        self.open(str(sample_path(name)))
+        self._form.image.empty.wait(not is_made(name))
+        self._maker.start(name)
+
+    def _sample_made(self, path: str) -> None:
+        if not self._closed:
+            self._form.image.empty.wait(False)
+            self.open(path)
+
+    def _sample_failed(self, error: Exception) -> None:
+        if not self._closed:
+            self._form.image.empty.wait(False)
+            fix = getattr(error, "hint", "") or "Choose another folder of samples in Preferences"
+            self._form.image.refuse(Problem("path", f"The sample cannot be written: {error}", fix))
 
     # -- from the viewer and the form ----------------------------------------------------------
 
@@ -121,6 +135,8 @@ class Controller:
         form.image.image_changed.connect(self._image_changed)
         form.image.open_requested.connect(self.open)
         form.image.sample_requested.connect(self.open_sample)
+        self._maker.made.connect(self._sample_made)
+        self._maker.failed.connect(self._sample_failed)
         form.save.output_changed.connect(self._output_changed)
         self._look.timeout.connect(self.grid.layers_changed)  # removed together, they go one by one
         self._bar.run_requested.connect(self.launch.start)

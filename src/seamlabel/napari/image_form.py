@@ -196,6 +196,15 @@ class _Empty(QWidget):
         column.addWidget(self.text)
         column.addLayout(row)
 
+    def wait(self, making: bool) -> None:
+        """Say that a sample is being made, and offer none meanwhile."""
+        if making:
+            self.text.say("Making the sample…")
+        else:
+            self.tell(False)
+        for button in self.buttons.values():
+            button.setEnabled(not making)
+
     def tell(self, labels: bool) -> None:
         """Say how to get an image; `labels` tells that there are labels to be seen."""
         start = "Labels cannot be segmented: add an image. " if labels else ""

@@ -6,11 +6,15 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_info
 
 from seamlabel.io.ngff.images import write_image
 from seamlabel.napari.open_image import layer_data
 from seamlabel.napari.preferences import preferences
+from seamlabel.napari.sample_maker import make_and_wait
 from seamlabel.testing.cells import Tissue
 
 if TYPE_CHECKING:
@@ -21,12 +25,24 @@ MICROMETER = "micrometer"
 
 def cells_2d() -> list[tuple[Any, dict[str, Any], str]]:
     """Return a dense tissue of 4096 × 4096 pixels, some 6,000 touching cells, as layer data."""
-    return layer_data(str(sample_path("cells_2d")))
+    return _layers("cells_2d")
 
 
 def nuclei_3d() -> list[tuple[Any, dict[str, Any], str]]:
     """Return a volume of 64 × 512 × 512 voxels, twice as thick along z as wide, as layer data."""
-    return layer_data(str(sample_path("nuclei_3d")))
+    return _layers("nuclei_3d")
+
+
+def _layers(name: str) -> list[tuple[Any, dict[str, Any], str]]:
+    if not is_made(name):
+        show_info("Making the sample…")
+        make_and_wait(sample_path, name)
+    return layer_data(str(sample_path(name)))
+
+
+def is_made(name: str) -> bool:
+    """Return whether a sample is written already."""
+    return (cache_folder() / f"{name}.zarr").exists()
 
 
 def cache_folder() -> Path:
@@ -52,11 +68,16 @@ def sample_path(name: str) -> Path:
     target = cache_folder() / f"{name}.zarr"
     if target.exists():
         return target
-    part = target.with_name(f".{name}.{os.getpid()}.zarr")
+    part = target.with_name(f".{name}.{os.getpid()}.{get_ident()}.zarr")
     shutil.rmtree(part, ignore_errors=True)
     part.parent.mkdir(parents=True, exist_ok=True)
     WRITERS[name](part)
-    part.rename(target)
+    try:
+        part.rename(target)
+    except OSError:
+        shutil.rmtree(part, ignore_errors=True)
+        if not target.exists():  # else another window was faster
+            raise
     return target
 
 
