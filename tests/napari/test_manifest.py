@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,19 @@ def manifest():
 def test_the_manifest_is_valid_and_all_it_names_can_be_imported(manifest):
     manifest.validate_imports()
     assert {c.id for c in manifest.contributions.commands} >= {"seamlabel.open", "seamlabel.segment"}
+
+
+def test_the_hub_finds_what_it_shows(manifest):
+    # The napari hub reads the metadata of the package and the manifest; it has no files of its own.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "Framework :: napari" in project["classifiers"]
+    assert 20 < len(project["description"]) < 120
+    assert (ROOT / project["readme"]).exists()
+    assert project["keywords"]
+    assert project["authors"]
+    assert manifest.visibility == "public"
+    assert manifest.icon
+    assert {"Segmentation", "IO"} <= {str(one) for one in manifest.categories}
 
 
 def test_the_manifest_at_the_top_is_the_one_in_the_package():
