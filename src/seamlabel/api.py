@@ -40,6 +40,7 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
     channels: Any = None,
     tile_shape: Any = "auto",
     overlap: Any = "auto",
+    region: Any = None,
     planes: bool = False,
     z_link: float | None = None,
     merge: str | MergeSpec | SeamRule = "iou",
@@ -85,6 +86,9 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
     overlap : "auto", int, tuple or dict
         Voxels per space axis that a tile reads more on every side. An int is capped at the tile's
         extent along each axis.
+    region : box or sequence of boxes, optional
+        Segment only tiles that own voxels of these boxes; all else stays background. A box has a slice or
+        a (start, stop) per axis of the labels (time, then space), in voxels of `level`: ``np.s_[:, 0:512]``.
     planes : bool
         Segment every plane across z by itself: the backend gets 2D planes.
     z_link : float, optional

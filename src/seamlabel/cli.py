@@ -209,7 +209,10 @@ def _add_objects(add: argparse.ArgumentParser) -> None:
 
 
 def _add_skipping(add: argparse.ArgumentParser) -> None:
-    tiles = add.add_argument_group("empty tiles")
+    tiles = add.add_argument_group("parts of the image")
+    tiles.add_argument(
+        "--region", action="append", metavar="A:B,C:D", help="only there; repeat for more boxes"
+    )
     tiles.add_argument("--skip-empty", metavar="X", help="skip: nothing above X, or otsu, or in mask X.zarr")
     tiles.add_argument("--skip-level", type=int, metavar="N", help="judged by that level, without reading")
 

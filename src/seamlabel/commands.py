@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from seamlabel import registry
 from seamlabel.errors import Problem, SeamlabelError, SpecError
 from seamlabel.merge_command import follow
+from seamlabel.region import parse_region
 from seamlabel.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def _spec(args: Namespace) -> RunSpec:
         **{name: getattr(args, name) for name in _SAME},
         "tile_shape": _sizes("tile_shape", args.tile),
         "overlap": _sizes("overlap", args.overlap),
+        "region": [_box(text) for text in args.region] if args.region else None,
     }
     changes = {k: v for k, v in given.items() if v is not None}
     merge = {"rule": args.merge, "iou": args.iou, "connectivity": args.connectivity, "z_link": args.z_link}
@@ -222,6 +224,14 @@ def _sizes(field: str, text: str | None) -> Any:
         return text
     numbers = _numbers(field, text)
     return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _box(text: str) -> tuple[tuple[int | None, int | None], ...]:
+    try:
+        return parse_region(text)
+    except ValueError:
+        fix = "Give a slice per axis of the labels, such as 0:2048,1024:3072; ':' is a whole axis"
+        raise SpecError([Problem("region", f"'{text}' is not understood", fix)]) from None
 
 
 def _numbers(field: str, text: str) -> tuple[int, ...]:

@@ -10,6 +10,10 @@ Plan = Any
 """`seamlabel.plan.Plan`, which asks for its words here."""
 
 
+SHOWN = 3
+"""Boxes of a region that are named."""
+
+
 def summary(plan: Plan) -> str:
     """Return the plan as a few lines for people."""
     names = "".join(axis.name for axis in plan.axes)
@@ -19,7 +23,8 @@ def summary(plan: Plan) -> str:
         f"image    {plan.spec.image or 'array'}, level {plan.spec.level}: {names} {sizes}",
         f"backend  {plan.backend.name} {_describe(plan.params)}{_channels(plan)}",
         f"tiles    {tiles} = {len(plan.grid):,}, shape {_by_axis(plan, plan.grid.tile_shape)}, "
-        f"overlap {_by_axis(plan, plan.grid.overlap)} (reads {plan.overread:.2f} x the image)",
+        f"overlap {_by_axis(plan, plan.grid.overlap)} (reads {plan.overread:.2f} x {_what(plan)})",
+        *_region(plan),
         f"merge    {_merge(plan)}",
         f"workers  {plan.workers} ({plan.executor}), {human(plan.tile_bytes)} per tile, "
         f"about {human(plan.peak_bytes)} in all, {human(plan.stage_bytes)} of disk for staging",
@@ -27,6 +32,22 @@ def summary(plan: Plan) -> str:
     ]
     lines += [f"table    {plan.spec.table}"] if plan.spec.table else []
     return "\n".join(lines + [f"note     {warning}" for warning in plan.warnings])
+
+
+def _what(plan: Plan) -> str:
+    return "the image" if plan.region.whole else "their own voxels"
+
+
+def _region(plan: Plan) -> list[str]:
+    """Say which tiles are segmented, if not all are."""
+    if plan.spec.region is None:
+        return []
+    boxes = [
+        " ".join(f"{a.name}={m}:{n}" for a, m, n in zip(plan.axes, box.start, box.stop, strict=True))
+        for box in plan.region.boxes
+    ]
+    more = "; …" if len(boxes) > SHOWN else ""
+    return [f"region   {plan.n_tiles:,} of the tiles, those at {'; '.join(boxes[:SHOWN])}{more}"]
 
 
 def _channels(plan: Plan) -> str:

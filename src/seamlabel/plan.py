@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,10 +29,14 @@ from seamlabel.checks import (
 from seamlabel.describing import summary
 from seamlabel.errors import Problem, SpecError
 from seamlabel.order import at_once, cache_limit, cache_wanted, chunk_cells, computed_again, tile_order
+from seamlabel.region import Region, misplaced
 from seamlabel.staged import ObjectFilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from seamlabel.axes import Axis, ImageInfo
     from seamlabel.geometry import TileGrid
@@ -127,15 +132,30 @@ class Plan:
         """World units per voxel of the label axes at the level that is segmented."""
         return self.info.label_values(self.info.levels[self.spec.level].scale)
 
+    @cached_property
+    def region(self) -> Region:
+        """Which tiles are segmented."""
+        return Region.of(self.grid, self.spec.region)
+
+    @property
+    def n_tiles(self) -> int:
+        """Number of tiles that are segmented."""
+        return self.region.n_tiles
+
+    @property
+    def wanted(self) -> NDArray[np.bool_]:
+        """Which tiles are segmented, by number; not to be written to."""
+        return self.region.tiles
+
     @property
     def overread(self) -> float:
-        """Voxels read over voxels of the image; 1 is no waste."""
-        return len(self.grid) * prod(self.grid.read_shape) / prod(self.grid.shape)
+        """Voxels read over voxels that the tiles own; 1 is no waste."""
+        return self.n_tiles * prod(self.grid.read_shape) / self.region.voxels
 
     @property
     def stage_bytes(self) -> int:
         """Estimated disk that staging takes until the run is done."""
-        return int(len(self.grid) * prod(self.grid.read_shape) * STAGED_BYTES_PER_VOXEL)
+        return int(self.n_tiles * prod(self.grid.read_shape) * STAGED_BYTES_PER_VOXEL)
 
     @property
     def tile_bytes(self) -> int:
@@ -143,9 +163,10 @@ class Plan:
         return prod(self.grid.read_shape) * bytes_per_voxel(self.backend, self.info, self.channels)
 
     def order(self) -> Iterator[int]:
-        """Yield the numbers of all tiles in the order in which they are best worked on."""
+        """Yield the numbers of all tiles to segment in the order in which they are best worked on."""
         chunks, size = chunk_cells(self.info, self.spec.level, self.channels)
-        return tile_order(self.grid, chunks, self.joined, self.cache_bytes // size, at_once(self.workers))
+        order = tile_order(self.grid, chunks, self.joined, self.cache_bytes // size, at_once(self.workers))
+        return order if self.region.whole else filter(self.wanted.tobytes().__getitem__, order)
 
     def summary(self) -> str:
         """Return the plan as a few lines for people."""
@@ -160,11 +181,20 @@ def _whole_objects(min_size: int, backend: Backend, params: Any) -> tuple[int, A
     return min_size, params
 
 
+def _check_region(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> None:
+    """Note a region that does not lie in the image."""
+    if spec.region is not None and spec.level < len(info.levels):
+        names = [info.axes[i].name for i in info.label_axes]
+        shape = info.label_values(info.levels[spec.level].shape)
+        problems += misplaced(spec.region, names, shape, spec.level)
+
+
 def _checked(spec: RunSpec, info: ImageInfo) -> tuple[Backend, Any, tuple[int, ...], tuple[int, int]]:
     """Return backend, its parameters, channels, and least and most voxels of an object."""
     problems: list[Problem] = []
     found = find_backend(spec, problems)
     check_image(spec, info, problems)
+    _check_region(spec, info, problems)
     check_planes(spec, info, problems)
     check_skipping(spec, info, found[1] if found else None, problems)
     sizes = check_sizes(spec, info, problems)
@@ -204,17 +234,17 @@ def resolve(
     """
     info = info.by_planes() if spec.planes else info
     backend, params, channels, sizes = _checked(spec, info)
-    problems: list[Problem] = []
+    problems, warnings = list[Problem](), list[str]()
     budget = memory.available() if memory_bytes is None else memory_bytes
     cost = bytes_per_voxel(backend, info, channels)
-    warnings: list[str] = []
     grid = make_grid(spec, info, params, budget // cost, problems, warnings)
     if problems or grid is None:
         raise SpecError(problems)
     tile_bytes = prod(grid.read_shape) * cost
     executor = spec.executor if spec.executor != "auto" else "dask" if spec.scheduler else "threads"
     each = tile_bytes + (PROCESS_BYTES if executor in ("processes", "dask") else 0)
-    workers = auto_workers(spec.workers, executor, len(grid), each, budget, cores or memory.cores())
+    tiles = Region.of(grid, spec.region).n_tiles
+    workers = auto_workers(spec.workers, executor, tiles, each, budget, cores or memory.cores())
     if workers < 1:
         raise SpecError([too_large(each, budget, grid)])
     wanted = cache_wanted(info, spec.level, channels, grid, workers)

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from seamlabel.errors import Problem, SpecError
 from seamlabel.frozen import Frozen
 from seamlabel.functions import is_target
+from seamlabel.region import as_region
 from seamlabel.sizes import parse_size
 
 Auto = Literal["auto"]
@@ -39,6 +40,7 @@ _FIXES = {
     "table": "Give a path that ends in .csv or .parquet",
     "skip_empty": "Give a finite pixel value, 'otsu', or the path of a mask",
     "skip_level": "Give a level coarser than the one that is segmented",
+    "region": "Give (start, stop) or a slice per axis of the labels, such as ((0, 512), (256, 768))",
     "channels": "Give channel names or numbers, such as ['DAPI'] or [0, 2]",
 }
 
@@ -158,6 +160,10 @@ MinSize = Annotated[Natural | str, BeforeValidator(_size)]
 MaxSize = Annotated[Positive | str, BeforeValidator(_size)]
 Limit = Annotated[float, Field(allow_inf_nan=False)]
 Skip = Annotated[Limit | Annotated[str, Field(min_length=1)] | None, BeforeValidator(_number)]
+Span = tuple[Natural, Positive | None]
+Region = Annotated[
+    Annotated[tuple[tuple[Span, ...], ...], Field(min_length=1)] | None, BeforeValidator(as_region)
+]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(_name)]
 
 
@@ -181,6 +187,10 @@ class RunSpec(_Spec):
     overlap : "auto", int, tuple of int or dict
         Voxels per space axis that a tile reads past its core, on every side. An int is capped at
         the tile's extent along each axis.
+    region : tuple of boxes, or None
+        Segment only tiles that own voxels of these boxes; None is the whole image. A box is a
+        (start, stop) per axis of the labels (time, then space), in voxels of that level; a stop of None
+        is the end of the image. One box, and slices, are understood too.
     planes : bool
         Segment every plane across z by itself: the backend gets 2D planes, and tiles do not overlap
         along z. `merge.z_link` says which objects of neighbouring planes are one.
@@ -236,6 +246,7 @@ class RunSpec(_Spec):
     channels: Annotated[tuple[Channel, ...] | None, BeforeValidator(_channels)] = None
     tile_shape: Sizes = "auto"
     overlap: Overlap = "auto"
+    region: Region = None
     planes: bool = False
     merge: Annotated[MergeSpec, BeforeValidator(_merge)] = MergeSpec()
     min_size: MinSize = 0

@@ -126,7 +126,7 @@ def tiles_again(path: Path, records: RunRecords, plan: Plan, again: Sequence[int
         If other tiles are missing.
     """
     grid = plan.grid
-    missing = np.ones(len(grid), bool)
+    missing = plan.wanted.copy()
     here = records.all_tiles()
     whole = (here["n_core"] == 0) | staged_tiles(path, len(grid))[here["tile"]]
     missing[here["tile"][whole]] = False
@@ -137,12 +137,17 @@ def tiles_again(path: Path, records: RunRecords, plan: Plan, again: Sequence[int
     if strange:
         fix = f"The run has tiles 0 to {len(grid) - 1}"
         raise SpecError([Problem("again", f"there is no tile {', '.join(map(str, strange))}", fix)])
+    outside = [n for n in tiles if not plan.wanted[n]]
+    if outside:
+        message = f"tile {', '.join(map(str, outside))} lies outside the region of the run"
+        raise SpecError([Problem("again", message, "Segment that part of the image in a run of its own")])
     missing[tiles] = False
     left = int(missing.sum())
     if left:
         names = ", ".join(str(n) for n in islice(np.flatnonzero(missing), SHOWN)) + (
             ", …" if left > SHOWN else ""
         )
-        msg = f"{left} of {len(grid)} tiles of {path} are missing, they failed or were never reached: {names}"
+        count = f"{left} of {plan.n_tiles} tiles"
+        msg = f"{count} of {path} are missing, they failed or were never reached: {names}"
         raise OutputError(msg, f"Segment them: seamlabel merge {path} --again missing")
     return tiles

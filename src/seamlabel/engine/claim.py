@@ -48,7 +48,7 @@ def claim(
     earlier = unfinished_run(folder.path)
     if earlier is None or unfinished == "restart":
         folder.begin((plan.asked or plan.spec).to_json())
-        folder.record(tiles=len(plan.grid))
+        folder.record(tiles=plan.n_tiles)
         return None
     if unfinished == "refuse":
         msg = f"there is an unfinished run in {folder.path}: {earlier}"
@@ -66,7 +66,7 @@ def claim(
         raise UnfinishedError(msg, hint, differ + code, code_only=not differ)
     for name, value in stored.identity.items():
         told[name] = told.get(name) or value  # a damaged chunk must not make an image unknown
-    folder.record(tiles=len(plan.grid))
+    folder.record(tiles=plan.n_tiles)
     return earlier.failed
 
 

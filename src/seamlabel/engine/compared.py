@@ -97,6 +97,7 @@ class Compared:
             whole=plan.spec.merge.overlapping,
             z_link=plan.spec.merge.z_link,
             holes=self.holes if SeamFinder.of(plan).fill else None,
+            asked=plan.wanted,
         )
 
     def unedited(
@@ -118,7 +119,7 @@ class Compared:
         if not self.unclean.size:
             return None
         solution, _ = solve(replace(self.given(plan, rule), keep=counted))
-        return Composer(plan.grid, store, solution)
+        return Composer(plan.grid, store, solution, plan.region)
 
 
 class _Held:

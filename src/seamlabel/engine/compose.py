@@ -14,11 +14,14 @@ import numpy as np
 from seamlabel.errors import OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from seamlabel.geometry import Box, Tile, TileGrid
     from seamlabel.kernels.solution import Solution
     from seamlabel.protocols import LabelStore
+    from seamlabel.region import Region
     from seamlabel.staged import StagedTile
 
 
@@ -34,11 +37,14 @@ class Composer:
         Their labels.
     solution : Solution
         Whose label is what.
+    region : Region, optional
+        Which tiles are segmented; all by default.
     """
 
     grid: TileGrid
     store: LabelStore
     solution: Solution
+    region: Region | None = None
 
     def labels(self, box: Box) -> NDArray[Any] | None:
         """Return the final labels of a box of the level that was segmented; None if there are none."""
@@ -72,6 +78,8 @@ class Composer:
 
     def _part(self, tile: Tile, part: Box) -> NDArray[Any] | None:
         """Return the final labels of a part of a tile's core."""
+        if self.region is not None and not self.region.tiles[tile.number]:
+            return self._beyond(tile, part, self.region)
         staged = self.staged(tile.number)
         differing = self.solution.differing(tile.number)
         if staged is None and not differing.size:
@@ -83,6 +91,21 @@ class Composer:
             return staged.painted(table)[part.relative_to(tile.read).slices]
         whole = self._disputed(tile, staged, differing.tolist())
         return whole[part.relative_to(tile.core).slices]
+
+    def _beyond(self, tile: Tile, part: Box, region: Region) -> NDArray[Any] | None:
+        """Return what tiles of the region see of the core of a tile that is not segmented."""
+        if not region.shown[tile.number]:
+            return None
+        out = np.zeros(part.shape, self.solution.dtype)
+        near = self.grid.touching(part.grow(self.grid.read_shape))
+        for other in self._nearest(tile, [number for number in near if region.tiles[number]]):
+            self._add(out, part, other, self._own)
+        return out if out.any() else None
+
+    def _own(self, number: int, staged: StagedTile) -> NDArray[Any]:
+        """Return the final ids of a tile's labels, without those whose version another tile has."""
+        table = self.solution.table(number, staged)[: staged.n_all + 1]  # holes are known in the core only
+        return np.where(self.solution.followers(number, staged.n_all) >= 0, table.dtype.type(0), table)
 
     def _disputed(self, tile: Tile, staged: StagedTile | None, neighbours: list[int]) -> NDArray[Any]:
         """Return the final labels of a core that other tiles show differently.
@@ -103,7 +126,7 @@ class Composer:
             stitched = self.solution.stitched(tile.number, staged.n_all + staged.n_pieces)
             out = np.take(np.where(follows | stitched, table.dtype.type(0), table), own)
         for other in self._nearest(tile, neighbours):
-            self._add_wholes(out, part, other)
+            self._add(out, part, other, self.solution.wholes)
         if own is not None:
             np.copyto(out, np.take(np.where(stitched, table, table.dtype.type(0)), own), where=out == 0)
         if own is not None and follows is not None and follows.any():
@@ -119,13 +142,19 @@ class Composer:
 
         return sorted(tiles, key=distance)
 
-    def _add_wholes(self, out: NDArray[Any], part: Box, other: Tile) -> None:
-        """Paint a neighbour's whole objects where nothing is yet."""
+    def _add(
+        self,
+        out: NDArray[Any],
+        part: Box,
+        other: Tile,
+        table: Callable[[int, StagedTile], NDArray[Any]],
+    ) -> None:
+        """Paint those of another tile's labels that a table has ids of, where nothing is yet."""
         seen = part.intersect(other.read)
         staged = self.staged(other.number) if seen.size else None
         if staged is None:
             return
-        ids = staged.painted(self.solution.wholes(other.number, staged))[seen.relative_to(other.read).slices]
+        ids = staged.painted(table(other.number, staged))[seen.relative_to(other.read).slices]
         place = out[seen.relative_to(part).slices]
         np.copyto(place, ids, where=place == 0)
 

@@ -176,8 +176,8 @@ class Gathered:
         shown = label <= self._n_core[tile]
         return np.where(shown, self._first[tile] + label, 0).tolist()  # type: ignore[no-any-return]
 
-    def problem(self, keep: ObjectFilter) -> MergeInput:
-        """Return what is to be merged, all tiles being here."""
+    def problem(self, keep: ObjectFilter, asked: NDArray[np.bool_] | None = None) -> MergeInput:
+        """Return what is to be merged, all tiles being here, or all that are `asked` for."""
         return MergeInput(
             grid=self._grid,
             nodes=self._nodes,
@@ -189,4 +189,5 @@ class Gathered:
             z_link=self._merge.z_link,
             keep=keep,
             holes=self._holes,
+            asked=asked,
         )

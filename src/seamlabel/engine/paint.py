@@ -7,7 +7,7 @@ without locks. Knows tables and boxes, not how labels were found.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
     from seamlabel.geometry import TileGrid
     from seamlabel.protocols import LabelSink
+    from seamlabel.region import Region
 
 CHUNKS = {1: (1 << 16,), 2: (512, 512), 3: (64, 128, 128)}
 BLOCKS = {1: (1 << 20,), 2: (2048, 2048), 3: (128, 256, 256)}
 LEAST_CHUNK = {1: 1 << 12, 2: 64, 3: 16}
+SLACK = 3
+"""Voxels of a level, or of the one that was segmented, by which a block's place is uncertain at most."""
 STRIP_TILES = 4
 """A block is painted in strips of at least so many tiles."""
 
@@ -72,6 +75,19 @@ class PaintLayout:
     def passes(self) -> list[list[int]]:
         """Return the levels that each pass writes."""
         return [list(range(self.n_first)), *([k] for k in range(self.n_first, len(self.shapes)))]
+
+    def meeting(self, levels: list[int], shape: tuple[int, ...], box: Box) -> list[range]:
+        """Return, per axis, the blocks of a pass that may show voxels of a box of an image of this shape."""
+        found = []
+        for axis, (start, stop, n) in enumerate(zip(box.start, box.stop, shape, strict=True)):
+            count, firsts, ends = self.counts(levels[0])[axis], [], []
+            for level in levels:
+                factor, side = self.shapes[level][axis] / n, self.blocks[level][axis]
+                slack = SLACK * max(1, factor)  # sizes of levels are rounded
+                firsts.append(int(max(0, start * factor - slack) // side))
+                ends.append(int((stop * factor + slack) // side) + 1)
+            found.append(range(min(firsts), min(count, max(ends))))
+        return found
 
     def box(self, level: int, index: tuple[int, ...]) -> Box:
         """Return a block's box on a level."""
@@ -151,16 +167,22 @@ class PaintJob:
         Blocks.
     stop : threading.Event
         Set when the run is being closed: nothing more is written.
+    region : Region, optional
+        Outside of what its tiles read there is nothing to write.
     """
 
     composer: LabelMaker
     sink: LabelSink
     layout: PaintLayout
     stop: threading.Event
+    region: Region | None = None
 
-    def blocks(self, level: int) -> Iterator[tuple[int, ...]]:
-        """Yield the blocks' indices of the pass that begins with this level."""
-        return product(*map(range, self.layout.counts(level)))
+    def blocks(self, levels: list[int]) -> Iterator[tuple[int, ...]]:
+        """Yield the indices of the blocks that the pass of these levels writes."""
+        shape = self.composer.grid.shape
+        reach = self.region.reach if self.region else (Box.whole(shape),)
+        parts = [product(*self.layout.meeting(levels, shape, box)) for box in reach]
+        return parts[0] if len(parts) == 1 else iter(dict.fromkeys(chain.from_iterable(parts)))
 
     def paint(self, levels: list[int], index: tuple[int, ...]) -> None:
         """Write one block on these levels, from strips of the level that they are made of."""

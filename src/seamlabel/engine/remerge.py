@@ -164,8 +164,8 @@ class _Merging(Stages):
         counted = stored.keep
         painted = compared.unedited(self.plan, rule, counted, self.store) if edits else None
         located = locate(edits, self.plan, SeamFinder.of(self.plan), self.store, painted)
-        n_tiles = len(self.plan.grid)
-        batches = 0 if counted == self.plan.keep else -(-n_tiles // BATCH)
+        n_tiles = self.plan.n_tiles
+        batches = 0 if counted == self.plan.keep else -(-len(self.plan.grid) // BATCH)
         yield from self.stage("merge", batches + 1, self._merge(batches, compared, rule, located))
         assert self.found is not None
         solution, report = self.found
@@ -213,7 +213,8 @@ class _Merging(Stages):
             yield None
 
     def _kept(self, first: int, stop: int) -> NDArray[np.int64]:
-        staged = (self.store.read(number) for number in range(first, stop))
+        wanted = self.plan.wanted
+        staged = (self.store.read(number) if wanted[number] else None for number in range(first, stop))
         keep = self.plan.keep
         return np.array([0 if s is None else int(keep.interior(s).sum()) for s in staged], np.int64)
 

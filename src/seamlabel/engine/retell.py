@@ -50,7 +50,7 @@ def retell(run: Unfinished) -> Generator[Event, None, None]:
         If what is there cannot be understood.
     """
     stored = read_stored(run.path)
-    total = len(stored.grid)
+    total = stored.region.n_tiles
     yield RunStarted(0, total, str(run.path))
     try:
         tiles = _tiles(run.path, total)

@@ -202,7 +202,7 @@ class Review:
         counts = compared.interior if plan.keep == keep else self._alone(plan, stop)
         given = replace(compared.given(plan, rule), interior=counts, keep=plan.keep)
         solution, report = solve(located.into(given))
-        composer = Composer(plan.grid, self.store, solution)
+        composer = Composer(plan.grid, self.store, solution, plan.region)
         return Preview(plan, decided, solution, report, composer, self.tables)
 
     def _in_memory(self) -> Compared:

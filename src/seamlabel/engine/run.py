@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from seamlabel.engine.again import recalling
 from seamlabel.engine.claim import claim
 from seamlabel.engine.hands import OwnHands
@@ -199,7 +197,7 @@ def _recovered(
     grid, sums = job.plan.grid, job.table.dtype if job.table else None
     store = _staging(folder, job.plan, fresh)
     job.use(store)
-    yield RunStarted(0, len(grid), str(folder.path))
+    yield RunStarted(0, job.plan.n_tiles, str(folder.path))
     if fresh:
         records = RunRecords(records_folder(folder.path), grid.ndim, sums)
         return records, records.all_tiles()
@@ -215,7 +213,7 @@ def _beating(work: Generator[None, None, Any], plan: Plan) -> Generator[Event, N
             next(work)
         except StopIteration as end:
             return end.value
-        yield Heartbeat(0, len(plan.grid), "segment", ())
+        yield Heartbeat(0, plan.n_tiles, "segment", ())
 
 
 class _Run(Segmenting):
@@ -227,9 +225,9 @@ class _Run(Segmenting):
 
     def events(self, order: Iterable[int], keep: bool, segmented: Callable[[], None]) -> Iterator[Event]:
         done, failed = self.begun
-        left = np.ones(self.total, bool)
+        left = self.plan.wanted.copy()
         left[done["tile"]] = False
-        failed = {tile: why for tile, why in failed.items() if tile < self.total and left[tile]}
+        failed = {tile: why for tile, why in failed.items() if tile < left.size and left[tile]}
         left[list(failed)] = False
         yield from self.recall(done, failed)
         tiles: Iterator[int] = (number for number in order if left[number])
@@ -251,5 +249,7 @@ class _Run(Segmenting):
         yield self.finished(solution.n_objects, self.sink.path, report)
 
     def _merge(self) -> Iterator[None]:
-        self.found = yield from self.queue.call(solve, self.gathered.problem(self.plan.keep))
+        self.found = yield from self.queue.call(
+            solve, self.gathered.problem(self.plan.keep, self.plan.wanted)
+        )
         self.done += 1

@@ -85,7 +85,7 @@ def save_labels(labels: Any, info: ImageInfo, store: Path, name: str, *, overwri
         sink.begin(maker.dtype.name, layout.chunks)
         job = PaintJob(maker, sink, layout, threading.Event())
         for levels in layout.passes():
-            for index in job.blocks(levels[0]):
+            for index in job.blocks(levels):
                 job.paint(levels, index)
         sink.commit()
     except BaseException:

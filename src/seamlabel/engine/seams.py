@@ -42,6 +42,8 @@ class SeamFinder:
         Axis of planes that are segmented one by one and linked.
     fill : bool
         Whether holes of objects are filled.
+    asked : ndarray of bool, shape (n_tiles,), optional
+        Which tiles are segmented; others say nothing. All by default.
     """
 
     grid: TileGrid
@@ -50,6 +52,7 @@ class SeamFinder:
     radius: int | None = None
     linked: int | None = None
     fill: bool = False
+    asked: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(cls, plan: Plan) -> SeamFinder:
@@ -57,7 +60,8 @@ class SeamFinder:
         radius = getattr(plan.params, "radius", None)
         reach = None if radius is None else ceil(radius)
         spec = plan.spec
-        return cls(plan.grid, plan.joined, spec.merge, reach, plan.linked, spec.fill_holes)
+        asked = None if plan.region.whole else plan.wanted
+        return cls(plan.grid, plan.joined, spec.merge, reach, plan.linked, spec.fill_holes, asked)
 
     @property
     def overlapping(self) -> bool:
@@ -116,15 +120,23 @@ class SeamFinder:
         """Return where a tile looks for holes: its core and a voxel around it, as far as that is trusted.
 
         A voxel is enough to follow background from core to core, and the farther from cuts the better:
-        a method whose reach nobody declared sees openings near them that are not there.
+        a method whose reach nobody declared sees openings near them that are not there. Towards tiles that
+        are not segmented it ends with the core, and what reaches that end is no hole.
         """
-        reach = tuple(int(joined and self.overlapping) for joined in self.joined)
-        box = trusted.intersect(tile.core.grow(reach))
-        ends = zip(box.start, box.stop, self.grid.shape, self.joined, strict=True)
+        axes = range(self.grid.ndim)
+        unknown = [(self._unasked(tile, axis, -1), self._unasked(tile, axis, 1)) for axis in axes]
+        reach = [int(joined and self.overlapping) for joined in self.joined]
+        more = zip(tile.core.start, tile.core.stop, reach, unknown, strict=True)
+        spans = [(a - r * (not low), b + r * (not high)) for a, b, r, (low, high) in more]
+        box = trusted.intersect(Box(*zip(*spans, strict=True)))
+        ends = zip(box.start, box.stop, self.grid.shape, self.joined, unknown, strict=True)
         return Ground(
             view=self.view(tile, trusted),
             part=box.relative_to(tile.read).slices,
-            border=tuple((a == 0 and joined, b == n and joined) for a, b, n, joined in ends),
+            border=tuple(
+                (joined and (low or a == 0), joined and (high or b == n))
+                for a, b, n, joined, (low, high) in ends
+            ),
             space=tuple(axis for axis, joined in enumerate(self.joined) if joined),
             settles=not self._several_planes,  # these are linked by their objects without holes
         )
@@ -166,9 +178,17 @@ class SeamFinder:
             return None
         return self.grid[self.grid.number(tuple(index))]
 
+    def _unasked(self, tile: Tile, axis: int, side: int) -> bool:
+        """Return whether the neighbour on a side is not segmented."""
+        near = None if self.asked is None else self._beside(tile, axis, side)
+        return self.asked is not None and near is not None and not self.asked[near.number]
+
     def others(self, tile: Tile) -> list[int]:
         """Return the neighbours that this tile is compared with."""
-        return [n for n in self.grid.neighbours(tile.number) if self._meet(tile, self.grid[n])]
+        others = self.grid.neighbours(tile.number)
+        if self.asked is not None:
+            others = filter(self.asked.__getitem__, others)
+        return [n for n in others if self._meet(tile, self.grid[n])]
 
     def _meet(self, one: Tile, two: Tile) -> bool:
         """Return whether labels are joined or linked along the axes on which the tiles differ."""

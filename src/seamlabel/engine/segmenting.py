@@ -89,7 +89,7 @@ class Segmenting(Stages):
         self.hands = hands or OwnHands(job, queue)
         super().__init__(job.plan, job.store, sink, self.hands.queue, job.stop)
         self.job, self.folder, self.records, self.after = job, folder, records, queue
-        self.total = len(self.plan.grid)
+        self.total = self.plan.n_tiles
         self.table = job.table
         if self.table and records.sums:
             self.table.use(records.sums)

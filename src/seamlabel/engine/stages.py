@@ -10,8 +10,6 @@ import time
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from seamlabel.engine.compose import Composer
 from seamlabel.engine.paint import PaintJob, paint_layout
 from seamlabel.engine.tasks import HEARTBEAT_SECONDS
@@ -93,11 +91,11 @@ class Stages:
         layout = paint_layout(self.sink.shapes, self.plan.joined)
         self.painting = True
         self.sink.begin(solution.dtype, layout.chunks)
-        composer = Composer(self.plan.grid, self.store, solution)
-        job = PaintJob(composer, self.sink, layout, self.stop)
+        composer = Composer(self.plan.grid, self.store, solution, self.plan.region)
+        job = PaintJob(composer, self.sink, layout, self.stop, self.plan.region)
         passes = layout.passes()
         self.done = 0
-        total = sum(int(np.prod(layout.counts(levels[0]))) for levels in passes)
+        total = sum(1 for levels in passes for _ in job.blocks(levels))
         measured = self.table.fill(composer, self.queue) if self.table else ()
         yield from self.stage("paint", total, chain(self._blocks(job, passes), measured, self._synced()))
         allowed()
@@ -113,7 +111,7 @@ class Stages:
     def _blocks(self, job: PaintJob, passes: list[list[int]]) -> Iterator[Event | None]:
         for levels in passes:
             tasks: Iterator[Any] = (
-                (("block", index), job.paint, (levels, index)) for index in job.blocks(levels[0])
+                (("block", index), job.paint, (levels, index)) for index in job.blocks(levels)
             )
             for ended in self.queue.drain(tasks):
                 if ended is not None:

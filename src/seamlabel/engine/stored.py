@@ -19,6 +19,7 @@ from seamlabel.io.ngff.model import label_names
 from seamlabel.io.ngff.strict import load_document
 from seamlabel.io.temporary import is_temporary
 from seamlabel.plan import Plan, resolve
+from seamlabel.region import Region
 from seamlabel.spec import RunSpec
 from seamlabel.staged import ObjectFilter
 
@@ -74,6 +75,11 @@ class StoredRun:
     asked: RunSpec
     identity: dict[str, str]
     kept: bool = False
+
+    @property
+    def region(self) -> Region:
+        """Which tiles are segmented."""
+        return Region.of(self.grid, self.spec.region)
 
     def plan(self, changes: Mapping[str, Any], *, segments: bool) -> Plan:
         """Return the plan of a merge with some settings changed.

@@ -98,9 +98,10 @@ class ObjectTable:
 
     def fill(self, composer: Composer, queue: TaskQueue) -> Iterator[None]:
         """Add up all sums by object, a bit at a time; `columns` has them then."""
-        differ = np.unique(composer.solution.unclean[:, 0])
+        region = self._plan.region
+        differ = np.union1d(composer.solution.unclean[:, 0], region.beyond)
         if self._records is None:
-            differ = np.arange(len(composer.grid))
+            differ = np.union1d(np.flatnonzero(region.tiles), region.beyond)
         for number, sums in self._tiles():
             staged = composer.staged(number)
             if staged is None or composer.solution.differing(number).size:

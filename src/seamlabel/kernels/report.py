@@ -153,7 +153,7 @@ class Reporter:
         whole = objects.owner < self._keys.size
         cut = np.ones(objects.size, bool)
         cut[objects.component[objects.complete]] = False
-        self._gone["incomplete"] = np.flatnonzero(kept & ~whole & cut)
+        self._gone["incomplete"] = np.flatnonzero(kept & ~whole & cut & objects.answered)
         for kind in ("dropped", "absorbed", "incomplete"):
             found = self._gone.get(kind, np.zeros(0, np.int64))
             self._counts[f"n_{kind}"] = found.size

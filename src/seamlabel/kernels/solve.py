@@ -85,6 +85,8 @@ class MergeInput:
         What was decided by hand.
     holes : Records of `HOLE`, optional
         Pieces of background; without them no hole is filled.
+    asked : ndarray of bool, shape (n_tiles,), optional
+        Which tiles were segmented: others deny nothing. All by default.
     """
 
     grid: TileGrid
@@ -98,6 +100,7 @@ class MergeInput:
     keep: ObjectFilter = field(default_factory=ObjectFilter)
     edits: Edits = field(default_factory=Edits)
     holes: Records | None = None
+    asked: NDArray[np.bool_] | None = None
 
 
 def solve(given: MergeInput) -> tuple[Solution, MergeReport]:
@@ -115,6 +118,7 @@ def solve(given: MergeInput) -> tuple[Solution, MergeReport]:
     component = _components(given, keys, complete, reporter)
     sizes = given.keep.removes or given.z_link is not None
     objects = Objects.of(given.grid, keys, complete, component, sizes)
+    objects.asked = given.asked
     for chunk in given.nodes.chunks():
         objects.measure(chunk)
     if given.whole:

@@ -63,6 +63,8 @@ class Objects:
         Voxels in the cores of its labels' tiles, and of its owner; empty where nobody asks for sizes.
     spared, gone : ndarray of bool
         Cut off by hand: not to be dropped; dropped, or part of another object.
+    asked : ndarray of bool, shape (n_tiles,), optional
+        Which tiles were segmented; all by default.
     """
 
     grid: TileGrid
@@ -83,6 +85,7 @@ class Objects:
     whole_area: NDArray[np.int64]
     spared: NDArray[np.bool_]
     gone: NDArray[np.bool_]
+    asked: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(
@@ -157,6 +160,11 @@ class Objects:
                 number[part] = number[part] * count + centre // side
         return number
 
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Whether the tile that each object is centred in was segmented."""
+        return np.ones(self.size, bool) if self.asked is None else self.asked[self.home]
+
     def forget_boxes(self) -> None:
         """Free what only the report needs."""
         self.start, self.stop = self.start[:0].copy(), self.stop[:0].copy()
@@ -194,7 +202,7 @@ class Objects:
         ndarray of int64
             The objects.
         """
-        lone = self.alone & self.complete[self.lowest] & ~self.spared
+        lone = self.alone & self.complete[self.lowest] & ~self.spared & self.answered
         found = np.flatnonzero(lone & (self.tile(self.lowest) != self.home)).astype(np.int64)
         number = self.home[found].astype(np.int64)
         seen = np.ones(found.size, bool)
