@@ -71,6 +71,24 @@ def test_a_run_file_does_the_same_again(image, tmp_path, capsys):
     assert np.array_equal(one, other)
 
 
+def test_parts_of_an_image_are_segmented_alone_and_the_run_file_knows_them(image, tmp_path, capsys):
+    saved = tmp_path / "run.json"
+    boxes = ["--region", "0:100,:", "--region", "300:400, 499"]
+    assert main(["segment", image, *boxes, "--tile", "128", "--save-spec", str(saved), "--quiet"]) == 0
+    assert RunSpec.from_json(saved.read_text()).region == (
+        ((0, 100), (0, None)),
+        ((300, 400), (499, 500)),
+    )
+    labels = np.asarray(open_labels(f"{image}/labels/labels")[0])
+    assert labels[:100].any()
+    assert not labels[300:400, :200].any()
+    again = ["--region", "0:100,:", "--name", "again", "--quiet"]
+    assert main(["segment", "--spec", str(saved), *again]) == 0
+    one = np.asarray(open_labels(f"{image}/labels/again")[0])
+    assert np.array_equal(one[:200] > 0, labels[:200] > 0)
+    assert not one[300:].any()
+
+
 def test_a_function_in_a_file_is_a_backend(image, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("from scipy import ndimage\ndef fn(tile):\n    return ndimage.label(tile > 2000)[0]\n")
@@ -156,6 +174,8 @@ def test_backends_lists_all_and_tells_of_one(capsys):
         (["--merge", "glue"], "--merge: 'glue' is not one of"),
         (["--set", "smoothing=-1"], "--set smoothing: -1"),
         (["--spec", "no-such.json"], "cannot read"),
+        (["--region", "a:b"], "--region: 'a:b' is not understood"),
+        (["--region", "0:900,:"], "--region: a box reaches beyond the image along y. Level 0 has y 0:600"),
     ],
 )
 def test_wrong_arguments_are_told_by_field(image, capsys, extra, says):
