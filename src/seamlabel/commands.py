@@ -105,6 +105,7 @@ def _limits(hint: Any, about: dict[str, Any]) -> str:
 def segment(args: Namespace) -> int:
     """Segment an image; with ``--plan`` only say what would be done."""
     from seamlabel.engine.claim import planned
+    from seamlabel.io.run_files import save_run_file
     from seamlabel.io.sources import image_info
     from seamlabel.plan import resolve
     from seamlabel.results import carry_out
@@ -115,7 +116,7 @@ def segment(args: Namespace) -> int:
     goes_on = not (args.restart or args.plan)
     plan = (planned if goes_on else resolve)(spec, image_info(spec.image, output=spec.output))
     if args.save_spec:
-        Path(args.save_spec).write_text(spec.to_json() + "\n")
+        save_run_file(args.save_spec, spec)
     if args.plan:
         print(plan.spec.to_json() if args.json else plan.summary(), flush=True)
         _try_parts(plan)
@@ -141,12 +142,10 @@ def _try_parts(plan: Plan) -> None:
         check_table(plan.spec.table)
 
 
-MOST_SPEC = 1 << 20
-"""Bytes that a run file may have."""
 _SAME = (
     *("image", "level", "planes", "min_size", "max_size", "drop_border", "skip_empty", "skip_level"),
     *("fill_holes", "table"),
-    *("name", "output", "overwrite", "executor", "scheduler", "workers", "timeout"),
+    *("name", "output", "overwrite", "executor", "scheduler", "workers", "retries", "timeout"),
 )
 """Options that are fields of the spec as they are."""
 
@@ -154,8 +153,9 @@ _SAME = (
 def _spec(args: Namespace) -> RunSpec:
     """Return the run file, if one is given, changed by the options that are given."""
     from seamlabel.engine.rules import check_threshold
+    from seamlabel.io.run_files import load_run_file
 
-    base = _read_spec(args.spec) if args.spec else {}
+    base = load_run_file(args.spec).model_dump() if args.spec else {}
     params = {**base.get("params", {}), **dict(_pair(item) for item in args.set or [])}
     backend = args.backend or ("function" if args.function else base.get("backend", "threshold"))
     if backend != base.get("backend", backend):
@@ -165,7 +165,7 @@ def _spec(args: Namespace) -> RunSpec:
     if backend == "function":
         params = _function_params(params)
     given = {
-        "channels": args.channels.split(",") if args.channels else None,
+        "channels": _channels(args.channels) if args.channels else None,
         **{name: getattr(args, name) for name in _SAME},
         "tile_shape": _sizes("tile_shape", args.tile),
         "overlap": _sizes("overlap", args.overlap),
@@ -183,13 +183,13 @@ def _spec(args: Namespace) -> RunSpec:
 def _function_params(params: dict[str, Any]) -> dict[str, Any]:
     """Return parameters in which all that is not the backend's own goes to the function."""
     own = {name: params[name] for name in ("target",) if name in params}
-    kept = _value(params.get("keywords", {}))
+    kept = params.get("keywords", {})
     if not isinstance(kept, dict):
         raise SpecError(
             [Problem("params.keywords", f"{kept!r} is no set of names", "Write --set name=value")]
         )
-    typed = {k: _value(v) for k, v in params.items() if k not in ("target", "keywords")}
-    return {**own, "keywords": {**kept, **typed}}
+    keywords = {**kept, **{k: v for k, v in params.items() if k not in ("target", "keywords")}}
+    return {**own, "keywords": keywords} if keywords else own
 
 
 def _value(text: Any) -> Any:
@@ -200,28 +200,24 @@ def _value(text: Any) -> Any:
         return text
 
 
-def _read_spec(path: str) -> dict[str, Any]:
-    from seamlabel.io.regular import read_regular
-
-    try:
-        text = read_regular(path, MOST_SPEC).decode()
-    except (OSError, ValueError) as error:
-        told = "it is no text" if isinstance(error, UnicodeDecodeError) else str(error)
-        reason = getattr(error, "strerror", None) or told
-        raise SpecError([Problem("spec", f"cannot read {path}: {reason}", "Give a run file")]) from None
-    return RunSpec.from_json(text).model_dump()
+def _channels(text: str) -> Any:
+    """Return names; a name that has a comma is written in a JSON list."""
+    return _value(text) if text.startswith("[") else text.split(",")
 
 
-def _pair(item: str) -> tuple[str, str]:
+def _pair(item: str) -> tuple[str, Any]:
     name, equals, value = item.partition("=")
     if not equals:
         raise SpecError([Problem("set", f"'{item}' has no '='", "Write --set name=value")])
-    return name.strip(), value.strip()
+    return name.strip(), _value(value.strip())
 
 
 def _sizes(field: str, text: str | None) -> Any:
     if text is None or text == "auto":
         return text
+    if "=" in text:
+        pairs = (part.partition("=") for part in text.split(","))
+        return {name.strip(): number.strip() for name, _, number in pairs}
     numbers = _numbers(field, text)
     return numbers[0] if len(numbers) == 1 else numbers
 

@@ -58,6 +58,7 @@ def resume(args: Namespace) -> int:
         executor=args.executor,
         scheduler=args.scheduler,
         workers=args.workers,
+        retries=args.retries,
         timeout=args.timeout,
         overwrite=args.overwrite or None,
         accept_changes=args.accept_changes,
