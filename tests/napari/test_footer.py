@@ -46,8 +46,7 @@ def test_all_three_buttons_fit_into_a_narrow_dock(qtbot, make_napari_viewer):
     footer.set_spec(RunSpec(image="/data/my image.zarr"))
     make_napari_viewer(show=True).window.add_dock_widget(footer, area="right")
     footer.setFixedWidth(314)
-    qtbot.waitExposed(footer)
-    assert footer.minimumSizeHint().width() <= 314
+    qtbot.waitUntil(lambda: footer.layout().minimumSize().width() <= 314)  # once it has the theme's style
     for button in (footer.python_button, footer.command_button, footer.save_button):
         assert button.width() >= button.sizeHint().width()
         assert button.accessibleName()

@@ -115,7 +115,7 @@ class Ending:
 
     def _of_how_many(self) -> str:
         counts = self.progress.states
-        return f"{counts['done'] + counts['empty']:,} of {many(len(self.plan.grid), 'tile')}"
+        return f"{counts['done'] + counts['empty']:,} of {many(self.plan.n_tiles, 'tile')}"
 
     def _shown_only(self, cancelled: bool) -> None:
         self.canvas.drop_stream(keep=True)

@@ -164,7 +164,7 @@ def _leftover(run: Unfinished) -> Leftover:
         stored = read_stored(run.path)
     except OutputError as error:
         return Leftover(run, None, f"It cannot be read: {error}. {error.hint}.")
-    total = run.total or len(stored.grid)
+    total = run.total or stored.region.n_tiles
     busy = _in_use(run.path)
     trouble = "It is under way in another process." if busy else ""
     return Leftover(replace(run, total=total), stored, trouble, busy)
