@@ -10,8 +10,10 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 
 from seamlabel.engine.review import Review
+from seamlabel.geometry import Box
 from seamlabel.io.sources import open_labels
 from seamlabel.napari.result.shown import kept_run
+from seamlabel.testing.cells import Tissue
 
 
 @pytest.fixture
@@ -55,8 +57,8 @@ def written(dock):
 
 
 def seen(dock):
-    data = dock.controller.results.layer.data
-    return np.asarray(data[0])
+    layer = dock.controller.results.layer
+    return np.asarray(layer.data[0] if layer.multiscale else layer.data)
 
 
 def same_objects(one, other):
@@ -197,6 +199,48 @@ def test_closing_the_viewer_while_a_merge_is_solved_leaves_no_thread(shown_dock,
         if thread.name == "seamlabel-preview":
             thread.join(10)
             assert not thread.is_alive()
+
+
+def test_closing_the_dock_in_a_viewer_that_stays_shows_what_is_written(shown_dock, box):
+    dock, layer = shown_dock, shown_dock.controller.results.layer
+    before = seen(dock)
+    press(dock, box.match, Qt.Key.Key_End)
+    previewed(dock)
+    dock.viewer.window.remove_dock_widget(dock.docked)
+    dock.qtbot.waitUntil(lambda: not layer.name.endswith("(preview)"), timeout=5000)
+    np.testing.assert_array_equal(np.asarray(layer.data[0]), before)
+
+
+def test_the_layer_may_be_taken_away_while_another_merge_is_shown(shown_dock, box):
+    dock = shown_dock
+    press(dock, box.match, Qt.Key.Key_End)
+    previewed(dock)
+    dock.viewer.layers.remove(dock.controller.results.layer)
+    press(dock, box.match, Qt.Key.Key_Left, 5)
+    dock.qtbot.waitUntil(lambda: previewed(dock).preview.plan.spec.merge.iou == 0.95, timeout=20000)
+    dock.click(box.back_button)
+    assert not dock.controller.results.differs
+
+
+def test_labels_repeated_along_channels_and_times_are_previewed_in_place(dock):
+    planes = [Tissue((128, 128), "dense", diameter=16, seed=n).image() for n in range(4)]
+    movie = np.stack(planes).reshape(2, 2, 128, 128)
+    layer = dock.viewer.add_image(movie)
+    dock.type(dock.form.image.axes, "tcyx")
+    dock.tiles((64, 64), (16, 16))
+    dock.click(dock.bar.run_button)
+    dock.wait_end()
+    results, box = dock.controller.results, merge_box(dock)
+    labels = written(dock)
+    assert results.layer.ndim == layer.ndim == labels.ndim + 1
+    dock.click(box.border)
+    preview = previewed(dock)
+    for time in range(2):
+        shown = seen(dock)[time]
+        np.testing.assert_array_equal(shown[0], shown[1])
+        exact = preview.preview.labels(Box((time, 0, 0), (time + 1, 128, 128)))[0]
+        np.testing.assert_array_equal(shown[0] > 0, exact > 0)
+    assert preview.preview.n_objects < labels.max()
 
 
 def test_a_rule_that_has_no_threshold_greys_the_slider_with_the_reason(dock, image_path):

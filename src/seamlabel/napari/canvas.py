@@ -219,7 +219,8 @@ class Canvas:
         shown = self._placement.fit(display_levels(levels))
         layer.data = shown if len(shown) > 1 else shown[0]
         layer.editable = False
-        layer.metadata = {OWN: {"path": path}}
+        axis = {"channel_axis": self._placement.insert[0]} if self._placement.insert else {}
+        layer.metadata = {OWN: {"path": path, **axis}}
         layer.name = name
         self._stale = False
         layer.refresh()

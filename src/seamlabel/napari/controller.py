@@ -83,6 +83,7 @@ class Controller:
 
     def leave(self) -> None:
         """Close, and clear up in a viewer that stays."""
+        self.results.put_back()
         self.close()
         if self.run.active:
             self.canvas.drop_stream(keep=bool(self.run.progress.states["done"]))

@@ -27,6 +27,7 @@ RULES = {
     "touching": ("Touching", "Objects that touch across the border of two tiles are one"),
     "face": ("Faces alike", "Objects whose faces at the border of two tiles are alike enough are one"),
 }
+HOW = "How it is judged whether two tiles show one object"
 OWN_RULE = "Your own function judges which objects are one"
 NO_THRESHOLD = "This rule has no threshold"
 ONE_RULE = "Tiles were compared for this rule; for another one, run again"
@@ -111,7 +112,7 @@ class MergeBox(Section):
             self.rule.addItem(text, name)
             self.rule.setItemData(self.rule.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.rule.setEnabled(len(names) > 1)
-        self.rule.setToolTip("" if len(names) > 1 else ONE_RULE)
+        self.rule.setToolTip(HOW if len(names) > 1 else ONE_RULE)
         self.show_row("merge.z_link", merge.z_link is not None)
         for box in (self.smallest, self.largest):
             box.setSuffix(f" {size_unit(plan)}")
@@ -206,7 +207,8 @@ class MergeBox(Section):
             return many(shown.n_objects, "object") if shown.n_objects else ""
         if preview.preview is None:
             return "" if preview.problem else "Counting…"
-        return f"{preview.n_written:,} → {many(preview.preview.n_objects, 'object')}"
+        waits = " …" if preview.working or self._settled.isActive() else ""
+        return f"{preview.n_written:,} → {many(preview.preview.n_objects, 'object')}{waits}"
 
 
 def _state(problem: str, differs: bool) -> tuple[str, str]:

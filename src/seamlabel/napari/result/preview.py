@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Signal
 
 from seamlabel.napari.canvas import Live
 from seamlabel.napari.lazy_labels import with_axis
+from seamlabel.napari.pictures import OWN
 from seamlabel.napari.result.preview_thread import Job, PreviewThread
 
 if TYPE_CHECKING:
@@ -181,5 +182,6 @@ def _fitted(levels: list[LazyArray], layer: Labels) -> list[LazyArray]:
     shape = tuple(map(int, layer.level_shapes[0] if layer.multiscale else layer.data.shape))
     if len(shape) == levels[0].ndim:
         return levels
-    axis = next(i for i in range(len(shape)) if shape[:i] + shape[i + 1 :] == levels[0].shape)
+    fits = [i for i in range(len(shape)) if shape[:i] + shape[i + 1 :] == levels[0].shape]
+    axis = layer.metadata.get(OWN, {}).get("channel_axis", fits[0])
     return [with_axis(level, axis, shape[axis]) for level in levels]
