@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from statistics import median
+from typing import TYPE_CHECKING, Literal
 
 from seamlabel.events import (
     Event,
@@ -18,9 +20,14 @@ from seamlabel.events import (
     WorkersReduced,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Wish = Literal["go", "pause", "cancel"]
+"""What the user wants of a run under way."""
 LEAST = 3
 """Tiles before a time is guessed from them."""
-WINDOW = 16
+WINDOW = 24
 """Batches of tiles that the guess is made from: late ones tell more than early ones."""
 SHARES: dict[Stage, tuple[float, float]] = {
     "segment": (0.0, 0.85),
@@ -39,9 +46,16 @@ class Progress:
     ----------
     workers : int
         Tiles at once; no time is guessed before so many are done.
+    passes : sequence of (list of int, int)
+        Levels that every pass over the labels writes, and in how many blocks.
     """
 
-    def __init__(self, workers: int = 1) -> None:
+    def __init__(self, workers: int = 1, passes: Sequence[tuple[list[int], int]] = ()) -> None:
+        self.wish: Wish = "go"
+        self.running: tuple[int, ...] = ()
+        """Tiles that were being worked on when that was told last."""
+        self._heard = True
+        self._passes = passes
         self.began = False
         """Whether tiles are segmented by now."""
         self.workers = 0
@@ -62,6 +76,8 @@ class Progress:
             self.began = True
         if isinstance(event, StageStarted | Heartbeat):
             self.stage = event.stage
+            self.running = event.running if isinstance(event, Heartbeat) else ()
+            self._heard = True
         elif isinstance(event, TileDone | TileSkipped | TileFailed):
             self._tile(event)
         elif isinstance(event, SeamsMerged):
@@ -85,6 +101,18 @@ class Progress:
             self.states["failed"] += 1
             self.failures[event.tile] = (event.reason, event.detail)
 
+    def ask(self, wish: Wish, now: float) -> None:
+        """Take in what the user wants; a time without work tells nothing of the pace."""
+        if self.wish == "pause" and self._batches:
+            self._batches.clear()
+            self._batches.append((now, 0))
+        self.wish, self._heard = wish, False
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is worked on because the user wants so."""
+        return self.wish == "pause" and self.stage == "segment" and self._heard and not self.running
+
     def _count(self, now: float) -> None:
         """Count a tile; many come in one batch, at one time."""
         if self._batches and self._batches[-1][0] == now:
@@ -94,12 +122,19 @@ class Progress:
 
     @property
     def seconds_per_tile(self) -> float | None:
-        """Time over tiles of the last batches; None before 3 tiles, or as many as run at once."""
-        if not self._batches:
-            return None
-        times, counts = zip(*self._batches, strict=True)
-        tiles = sum(counts[1:])  # those of the oldest batch took their time before it
-        return (times[-1] - times[0]) / tiles if tiles >= self._least else None
+        """Median over the last batches; None before 3 tiles, or as many as run at once.
+
+        Tiles that run at once end together, so that every time is taken over as many as that.
+        """
+        paces, batches = [], list(self._batches)
+        for last in range(len(batches) - 1, 0, -1):
+            tiles, first = 0, last
+            while first and tiles < self._least:
+                tiles, first = tiles + batches[first][1], first - 1
+            if tiles < self._least:
+                break
+            paces.append((batches[last][0] - batches[first][0]) / tiles)
+        return median(paces) if paces else None
 
     @property
     def fraction(self) -> float:
@@ -111,6 +146,8 @@ class Progress:
 
     def text(self) -> str:
         """Return the line beside the bar."""
+        if self.wish == "cancel":
+            return self._cancelling()
         if self.stage is None:
             return f"Reading {many(self.done, 'finished tile')}" if self.done else "Starting"
         if not self.began:
@@ -118,7 +155,10 @@ class Progress:
         if self.stage == "merge":
             return "Joining objects across seams"
         if self.stage == "paint":
-            return f"Writing {100 * self.done // max(1, self.total)} %"
+            return f"Writing {self._level()}{100 * self.done // max(1, self.total)} %"
+        if self.wish == "pause":
+            after = f" after {many(len(self.running), 'tile')}" if self.running else ""
+            return f"Paused at {self.done:,}/{self.total:,}" if self.paused else f"Pausing{after}…"
         return " · ".join(
             [
                 f"Segmenting {self.done:,}/{self.total:,}",
@@ -126,6 +166,27 @@ class Progress:
                 many(max(0, self.objects), "object"),
             ]
         )
+
+    def _cancelling(self) -> str:
+        if self.stage == "segment" and self.running:
+            return f"Cancelling after {many(len(self.running), 'tile')}… press again to stop at once"
+        return "Cancelling…"
+
+    def _level(self) -> str:
+        """Return which of the levels are written, where there are several."""
+        blocks = 0
+        for levels, count in self._passes:
+            blocks += count
+            if self.done < blocks or levels is self._passes[-1][0]:
+                n_levels = self._passes[-1][0][-1] + 1
+                if n_levels == 1:
+                    return ""
+                if len(levels) == 1:
+                    return f"level {levels[0] + 1}/{n_levels} · "
+                if len(levels) == n_levels:
+                    return f"{n_levels} levels · "
+                return f"levels {levels[0] + 1} to {levels[-1] + 1} of {n_levels} · "
+        return ""
 
     def _pace(self) -> list[str]:
         each = self.seconds_per_tile

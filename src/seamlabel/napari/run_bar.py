@@ -1,28 +1,21 @@
-"""`RunBar`: pinned under the form. Run, Cancel, progress, what came of the last run, unfinished runs."""
+"""`RunBar`: pinned under the form. Run, Pause, Cancel, progress, log, the last run, unfinished runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QFontDatabase
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QPlainTextEdit,
-    QProgressBar,
-    QPushButton,
-    QSizePolicy,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from seamlabel.napari.progress import many
 from seamlabel.napari.rows import Note
+from seamlabel.napari.run_log import RunLog
 from seamlabel.napari.unfinished_row import UnfinishedRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from seamlabel.napari.progress import Wish
 
 STEPS = 1000
 """Steps of the progress bar."""
@@ -40,6 +33,8 @@ class RunBar(QWidget):
     """Buttons, bar and texts; the controller says what they show."""
 
     run_requested = Signal()
+    pause_requested = Signal()
+    """Pause or go on, whichever the button says."""
     cancel_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -53,26 +48,20 @@ class RunBar(QWidget):
         self.bar.setAccessibleName("Progress")
         self.result = Note("good", self, selectable=True)
         self.failures = Note("problem", self, selectable=True)
-        self.details_button = QToolButton()
-        self.details_button.setCheckable(True)
-        self.details_button.setToolTip("Show the full error, to copy into a report")
-        self.details = QPlainTextEdit()
-        self.details.setReadOnly(True)
-        self.details.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.details.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.details.setFixedHeight(120)
+        self.behind = Note("warning", self)
+        self.log = RunLog(self)
         self.unfinished = UnfinishedRow(self)
         self.run_button = QPushButton()
         self.offer_resume(False)
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop the run; finished tiles are kept (Ctrl+.)")
+        self.pause_button = QPushButton()
+        self.cancel_button = QPushButton()
         self._lay_out()
         self.run_button.clicked.connect(self.run_requested)
+        self.pause_button.clicked.connect(self.pause_requested)
         self.cancel_button.clicked.connect(self.cancel_requested)
-        self.details_button.toggled.connect(self.details.setVisible)
-        self.details_button.toggled.connect(self._turn)
         self.clear()
         self.set_ready(False)
+        self.steer("go", can_pause=False)
         self.cancel_button.setEnabled(False)
 
     def set_ready(self, ready: bool, why_not: str = "") -> None:
@@ -95,6 +84,7 @@ class RunBar(QWidget):
         self.bar.setValue(0)
         self.bar.show()
         self.status.say("Starting", "muted")
+        self.offer_resume(False)  # else two buttons could say "Resume"
         self.run_button.setEnabled(False)
         self.cancel_button.setEnabled(True)
 
@@ -103,27 +93,40 @@ class RunBar(QWidget):
         self.bar.setValue(round(STEPS * fraction))
         self.status.say(text, "muted")
 
-    def cancelling(self) -> None:
-        """Show that the run was asked to stop."""
+    def steer(self, wish: Wish, can_pause: bool) -> None:
+        """Say on the buttons what they do, after the user asked for something."""
+        going_on = wish == "pause"
+        self.pause_button.setText("Resume" if going_on else "Pause")
+        tip = "Go on with the run" if going_on else "Begin no more tiles until you go on"
+        self.pause_button.setToolTip(f"{tip} (Ctrl+P)")
+        self.pause_button.setEnabled(can_pause and wish != "cancel")
+        self.cancel_button.setText("Stop now" if wish == "cancel" else "Cancel")
+        tip = "Stop the run after the tiles under way; finished tiles are kept"
+        if wish == "cancel":
+            tip = "Stop at once; the tiles under way are lost, finished tiles are kept"
+        self.cancel_button.setToolTip(f"{tip} (Ctrl+.)")
+
+    def stopping(self) -> None:
+        """Show that the run was asked to stop at once."""
         self.cancel_button.setEnabled(False)
-        self.status.say("Cancelling: tiles under way are given a moment", "muted")
+        self.status.say("Stopping…", "muted")
 
     def end(self, text: str, kind: str) -> None:
         """Show that the run is over; `text` is its result in a line."""
         self.bar.hide()
         self.status.say("")
+        self.steer("go", can_pause=False)
         self.cancel_button.setEnabled(False)
         self.result.say(text, kind)
 
-    def show_error(self, what: str, fix: str, detail: str) -> None:
-        """Show what went wrong and how to mend it; the traceback only on demand."""
+    def show_error(self, what: str, fix: str) -> None:
+        """Show what went wrong and how to mend it; the traceback is in the log."""
         self.failures.say(f"{what}. {fix}" if fix else what)
-        self._offer(detail)
 
-    def show_failures(self, failures: Sequence[tuple[str, str, str]]) -> None:
-        """List failed tiles: place, cause in a line, and traceback; equal causes in one line."""
+    def show_failures(self, failures: Sequence[tuple[str, str]]) -> None:
+        """List failed tiles: place, and cause in a line; equal causes in one line."""
         places: dict[str, list[str]] = {}
-        for place, reason, _ in failures:
+        for place, reason in failures:
             places.setdefault(shorten(reason), []).append(place)
         lines = [
             f"{f'Tile {where[0]}' if len(where) == 1 else many(len(where), 'tile')}: {reason}"
@@ -131,13 +134,8 @@ class RunBar(QWidget):
         ]
         left = sum(len(where) for where in list(places.values())[SHOWN:])
         if left:
-            lines.append(f"and {left:,} more, see the details")
+            lines.append(f"and {left:,} more, see the log")
         self.failures.say("\n".join(lines))
-        self._offer("\n".join(f"Tile {place}: {reason}\n{detail}" for place, reason, detail in failures))
-
-    def _offer(self, detail: str) -> None:
-        self.details.setPlainText(detail)
-        self.details_button.setVisible(bool(detail))
 
     def clear(self) -> None:
         """Show nothing of any run."""
@@ -145,26 +143,21 @@ class RunBar(QWidget):
         self.memory.say("")
         self.result.say("")
         self.failures.say("")
-        self.details_button.setChecked(False)
-        self._turn(False)
-        self._offer("")
-        self.details.hide()
-
-    def _turn(self, shown: bool) -> None:
-        self.details_button.setText("▾ Hide details" if shown else "▸ Details")
 
     def _lay_out(self) -> None:
         buttons = QHBoxLayout()
         buttons.setSpacing(6)
         buttons.addWidget(self.run_button, 2)
+        buttons.addWidget(self.pause_button, 1)
         buttons.addWidget(self.cancel_button, 1)
+        for button in (self.pause_button, self.cancel_button):
+            button.setMinimumWidth(10)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 6, 8, 8)
         column.setSpacing(6)
-        for widget in (self.status, self.memory, self.bar, self.result, self.failures):
+        for widget in (self.status, self.memory, self.bar, self.result, self.failures, self.behind):
             column.addWidget(widget)
-        column.addWidget(self.details_button, 0, Qt.AlignmentFlag.AlignLeft)
-        column.addWidget(self.details)
+        column.addWidget(self.log)
         column.addWidget(self.unfinished)
         column.addLayout(buttons)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)

@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
+from seamlabel.events import Heartbeat, StageStarted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from seamlabel.events import Event
 
-INTERVAL = 0.05
+INTERVAL = 0.1
 """Seconds between two signals, at least: each one costs the window some work."""
 
 
 class RunWorker(QObject):
-    """Iterates a run and reports it.
+    """Iterates a run and reports it; holds, finishes or cancels it when asked.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ class RunWorker(QObject):
         super().__init__()
         self._start = start
         self._on_event = on_event
-        self._cancel = Flag()
+        self._cancel, self._finish, self._hold = Flag(), Flag(), Flag()
         self._batch: list[Event] = []
         self._sent = 0.0
         self._thread = Thread(target=self._run, name="seamlabel-run")
@@ -58,8 +60,24 @@ class RunWorker(QObject):
         """Begin the run."""
         self._thread.start()
 
+    def hold(self) -> bool:
+        """Return whether no tile is to be begun now; what the run is given to ask."""
+        return self._hold.is_set()
+
+    def pause(self, paused: bool) -> None:
+        """Have no tile begun from now on, or go on; those under way are finished."""
+        if paused or self._finish.is_set():
+            self._hold.set()
+        else:
+            self._hold.clear()
+
+    def finish(self) -> None:
+        """Ask the run to stop once tiles under way are finished."""
+        self._hold.set()
+        self._finish.set()
+
     def cancel(self) -> None:
-        """Ask the run to stop; `finished` tells when it has."""
+        """Ask the run to stop at once; `finished` tells when it has."""
         self._cancel.set()
 
     @property
@@ -89,6 +107,8 @@ class RunWorker(QObject):
                 self._batch.append(event)
                 if monotonic() - self._sent >= INTERVAL:
                     self._flush()
+                if self._finish.is_set() and _can_end(event):
+                    self._cancel.set()
                 if self._cancel.is_set():
                     break
         finally:
@@ -105,3 +125,10 @@ class RunWorker(QObject):
             getattr(self, signal).emit(*values)
         except RuntimeError:  # the application, and with it this QObject, is gone already
             return
+
+
+def _can_end(event: Event) -> bool:
+    """Return whether a run can end here without losing a tile that is under way."""
+    if isinstance(event, Heartbeat):
+        return event.stage != "segment" or not event.running
+    return isinstance(event, StageStarted) and event.stage != "segment"
