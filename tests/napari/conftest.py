@@ -16,7 +16,10 @@ from seamlabel.testing.cells import Tissue
 
 SCRIPT = """
 import threading, time
+from pathlib import Path
 import scipy.ndimage
+
+GO = Path(__file__).with_name("go")
 
 def label(tile):
     return scipy.ndimage.label(tile > 1800)[0]
@@ -31,6 +34,11 @@ def jagged(tile):
 
 def stuck(tile):
     time.sleep(6)
+    return label(tile)
+
+def gated(tile):
+    while not GO.exists():
+        time.sleep(0.005)
     return label(tile)
 
 def dark_fails(tile):
@@ -114,6 +122,14 @@ def script(tmp_path):
     path = tmp_path / "segmenters.py"
     path.write_text(SCRIPT)
     return lambda name: {"target": f"{path}:{name}"}
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """Return the file that lets "gated" go on, once it is there; made at the end in any case."""
+    path = tmp_path / "go"
+    yield path
+    path.touch()
 
 
 class Dock:

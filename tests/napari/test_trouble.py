@@ -127,8 +127,8 @@ def test_failed_tiles_are_listed_with_their_cause_in_a_line(dock, image_path, sc
     first = dock.bar.failures.text().splitlines()[0]
     assert first == f"{count} tiles: ValueError: too dark in this tile (segmenters.py, line 18)"
     assert "Traceback" not in dock.bar.failures.text()
-    dock.click(dock.bar.details_button)
-    assert "Traceback" in dock.bar.details.toPlainText()
+    dock.click(dock.bar.log.button)
+    assert "Traceback" in dock.bar.log.text.toPlainText()
     assert image_info(image_path).labels == ()
 
 
@@ -152,7 +152,7 @@ def test_a_runtime_error_of_the_engine_is_shown_and_not_swallowed(dock, pixels, 
     dock.click(dock.bar.run_button)
     dock.wait_end()
     assert "the pool broke" in dock.bar.failures.text()
-    assert "in broken" in dock.bar.details.toPlainText()
+    assert "in broken" in dock.bar.log.text.toPlainText()
 
 
 def test_a_wrong_name_is_shown_at_its_field_and_mended(dock, pixels):

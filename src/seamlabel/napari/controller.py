@@ -142,6 +142,7 @@ class Controller:
         self._look.timeout.connect(self.grid.layers_changed)  # removed together, they go one by one
         self._bar.run_requested.connect(self.launch.start)
         self.launch.finder.found.connect(form.image.changed)
+        self._bar.pause_requested.connect(self.run.pause)
         self._bar.cancel_requested.connect(self.run.cancel)
         self.run.on_begin = self._run_begins
         self.run.on_end = self._run_ended

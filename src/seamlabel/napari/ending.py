@@ -148,15 +148,15 @@ class Ending:
         self.bar.end("", "problem")
         known = isinstance(error, SeamlabelError)
         what = str(error) if known else f"The run stopped: {type(error).__name__}: {error}"
-        fix = error.hint if known else "The details say where; nothing was written"
+        fix = error.hint if known else "The log says where; nothing was written"
         self.bar.show_error(what[:1].upper() + what[1:], fix, detail)
 
     def _list_failures(self, last: TileError | None = None, detail: str = "") -> None:
         listed = [
-            (f"({', '.join(map(str, self.plan.grid.index(tile)))})", reason, detail)
-            for tile, (reason, detail) in self.progress.failures.items()
+            (f"({', '.join(map(str, self.plan.grid.index(tile)))})", reason)
+            for tile, (reason, _) in self.progress.failures.items()
         ]
-        if last is not None and all(reason == last.reason for _, reason, _ in listed):
+        if last is not None and all(reason == last.reason for _, reason in listed):
             self.bar.show_error(last.reason.split("\n")[0], "", detail)
         else:
             self.bar.show_failures(listed)

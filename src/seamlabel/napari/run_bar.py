@@ -118,10 +118,13 @@ class RunBar(QWidget):
         self.steer("go", can_pause=False)
         self.cancel_button.setEnabled(False)
         self.result.say(text, kind)
+        if text:
+            self.log.add(text)
 
-    def show_error(self, what: str, fix: str) -> None:
-        """Show what went wrong and how to mend it; the traceback is in the log."""
+    def show_error(self, what: str, fix: str, detail: str) -> None:
+        """Show what went wrong and how to mend it; the traceback goes into the log."""
         self.failures.say(f"{what}. {fix}" if fix else what)
+        self.log.add(what, detail=detail)
 
     def show_failures(self, failures: Sequence[tuple[str, str]]) -> None:
         """List failed tiles: place, and cause in a line; equal causes in one line."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from math import prod
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from seamlabel.engine.executors import ThreadExecutor
+from seamlabel.engine.paint import paint_layout
 from seamlabel.engine.remerge import remerge
 from seamlabel.engine.retell import retell
 from seamlabel.engine.run import run
@@ -18,8 +21,10 @@ from seamlabel.events import (
     TileFailed,
     TileSkipped,
 )
+from seamlabel.napari.behind import Behind
 from seamlabel.napari.ending import Ending
-from seamlabel.napari.progress import Progress, many
+from seamlabel.napari.progress import Progress
+from seamlabel.napari.telling import Telling
 from seamlabel.napari.worker import RunWorker
 
 if TYPE_CHECKING:
@@ -37,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class RunControl:
-    """Starts runs, feeds their events to canvas and bar, and ends them.
+    """Starts runs, feeds their events to canvas and bar, holds and ends them.
 
     Parameters
     ----------
@@ -51,7 +56,10 @@ class RunControl:
 
     def __init__(self, viewer: ViewerModel, canvas: Canvas, bar: RunBar) -> None:
         self._viewer, self._canvas, self._bar = viewer, canvas, bar
+        self.telling = Telling(bar, self.cancel)
+        self.behind = Behind(bar)
         self.worker: RunWorker | None = None
+        self._threads: ThreadExecutor | None = None
         self.progress = Progress()
         self.plan: Plan | None = None
         self.run_dir = ""
@@ -100,13 +108,25 @@ class RunControl:
         """
         self._saved, self._showing, self._merged, self._array = saved, False, None, array
         tables = self._tables = []
-        how = {"unfinished": unfinished, "retry": True, "accept_changes": accept, "keep": True}
-        self._begin(plan, lambda: run(plan, image=array, on_table=tables.append, **how))
+        how: dict[str, Any] = {
+            "unfinished": unfinished,
+            "retry": True,
+            "accept_changes": accept,
+            "keep": True,
+        }
+        if plan.executor == "threads":
+            how["executor"] = lambda: self._made_threads(plan.workers)
+        self._begin(plan, lambda hold: run(plan, image=array, hold=hold, on_table=tables.append, **how))
+
+    def _made_threads(self, workers: int) -> ThreadExecutor:
+        """Return threads that can be asked what they do when their run is over."""
+        self._threads = ThreadExecutor(workers)
+        return self._threads
 
     def show(self, plan: Plan, unfinished: Unfinished) -> None:
         """Show the tiles of a run that did not reach its end, without going on with it."""
         self._showing, self._merged, self._tables = True, None, []
-        self._begin(plan, lambda: retell(unfinished))
+        self._begin(plan, lambda _hold: retell(unfinished))
 
     def merge_again(self, shown: Shown, **asked: Any) -> None:
         """Merge the tiles of a kept run again; `asked` is for `seamlabel.engine.remerge.remerge`."""
@@ -114,31 +134,54 @@ class RunControl:
         tables = self._tables = []
         image = shown.array
         self._begin(
-            shown.plan, lambda: remerge(shown.run_dir, image=image, on_table=tables.append, **asked), False
+            shown.plan,
+            lambda hold: remerge(shown.run_dir, image=image, hold=hold, on_table=tables.append, **asked),
+            streams=False,
         )
         self._canvas.labels_layer = shown.layer
         self.on_begin()
 
     def _begin(
-        self, plan: Plan, events: Callable[[], Generator[Event, None, None]], streams: bool = True
+        self,
+        plan: Plan,
+        events: Callable[[Callable[[], bool]], Generator[Event, None, None]],
+        streams: bool = True,
     ) -> None:
-        self.plan, self.progress, self._error = plan, Progress(plan.workers), None
-        self._running, self.run_dir, self.facts = set(), "", {}
-        self.worker = RunWorker(events, self._canvas.begin_stream(plan).accept if streams else None)
+        self.plan, self.progress, self._error = plan, Progress(plan.workers, _passes(plan)), None
+        self._running, self.run_dir, self.facts, self._threads = set(), "", {}, None
+        self.worker = worker = RunWorker(
+            lambda: events(worker.hold), self._canvas.begin_stream(plan).accept if streams else None
+        )
         self.worker.events.connect(self._take)
         self.worker.failed.connect(self._failed)
         self.worker.finished.connect(self._finished)
-        self._bar.begin()
+        self.telling.begin(plan, self.progress, segments=streams and not self._showing)
         self.worker.start()
 
+    def pause(self) -> None:
+        """Have no more tiles begun, or go on if that was asked for before."""
+        if self.worker is not None and self.progress.wish != "cancel" and self.telling.can_pause:
+            pause = self.progress.wish != "pause"
+            self.worker.pause(pause)
+            self.progress.ask("pause" if pause else "go", monotonic())
+            self.telling.tell()
+
     def cancel(self) -> None:
-        """Ask the run to stop."""
-        if self.worker is not None:
+        """Ask the run to stop once the tiles under way are finished; asked again, at once."""
+        if self.worker is None:
+            return
+        if self.progress.wish == "cancel" or self._showing:
             self.worker.cancel()
-            self._bar.cancelling()
+            self._bar.stopping()
+            return
+        self.worker.finish()
+        self.progress.ask("cancel", monotonic())
+        self._bar.log.add("Cancel was pressed")
+        self.telling.tell()
 
     def close(self) -> None:
         """Cancel without telling anybody: the widgets may be gone."""
+        self.telling.activity.end()
         if self.worker is not None:
             self.worker.cancel()  # first: of a window that is gone the signals may be gone as well
             with suppress(RuntimeError, TypeError):
@@ -173,12 +216,8 @@ class RunControl:
         self._canvas.touch(touched)
         self._canvas.refresh()
         self.on_states()
-        if not self._bar.cancel_button.isEnabled():
-            return  # "Cancelling" stays to be read
-        self._bar.show_progress(self.progress.fraction, self.progress.text())
-        if self.progress.workers:
-            at_once = many(self.progress.workers, "tile")
-            self._bar.memory.say(f"Memory ran out: {at_once} at a time from now on")
+        self.telling.note(events)
+        self.telling.tell()
 
     def _started(self, run_dir: str) -> None:
         self.run_dir = run_dir
@@ -203,8 +242,10 @@ class RunControl:
         """Show the result, whatever it is."""
         self.worker.join()
         self.worker = None
+        self.telling.activity.end()
         self._canvas.set_states(self._running_states(set(), {}))
         self.ended = self._ending().tell(self._error, cancelled)
+        self.behind.follow(self._threads)
         self._canvas.refresh()
         self.on_states()
         self.on_end()
@@ -214,3 +255,9 @@ class RunControl:
         how = {"saved": self._saved, "showing": self._showing, "merged": self._merged, "refused": refused}
         told = {"array": self._array, "table": self._tables[0] if self._tables else None}
         return Ending(self._canvas, self._bar, self.plan, self.progress, self.run_dir, **how, **told)
+
+
+def _passes(plan: Plan) -> list[tuple[list[int], int]]:
+    """Return the levels that each pass over the labels writes, and in how many blocks."""
+    layout = paint_layout(plan.level_shapes, plan.joined)
+    return [(levels, prod(layout.counts(levels[0]))) for levels in layout.passes()]

@@ -10,6 +10,8 @@ from qtpy.QtWidgets import QApplication, QHBoxLayout, QPlainTextEdit, QToolButto
 
 LINES = 2000
 """That are kept; older ones go."""
+MOST = 100
+"""Tracebacks that are not written twice."""
 LONGEST = 4000
 """Letters of a traceback that are kept, its end."""
 
@@ -19,6 +21,7 @@ class RunLog(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._details: set[str] = set()
         self.button = QToolButton()
         self.button.setCheckable(True)
         self.button.setAutoRaise(True)
@@ -53,8 +56,13 @@ class RunLog(QWidget):
 
         Many lines are written at once, since a text that is seen is laid out anew each time.
         """
+        detail = detail[-LONGEST:].strip()
+        if detail in self._details:
+            detail = "As above"
+        elif detail:
+            self._details = {*self._details, detail} if len(self._details) < MOST else {detail}
         now = f"{datetime.now():%H:%M:%S}"
-        below = [f"    {line}" for line in detail[-LONGEST:].strip().splitlines()]
+        below = [f"    {line}" for line in detail.splitlines()]
         text = [f"{now}  {line}" for line in lines] + below
         if text:
             self.text.appendPlainText("\n".join(text))

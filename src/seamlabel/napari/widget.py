@@ -111,6 +111,7 @@ class SeamlabelWidget(QWidget):
         for keys, slot in (
             ("Ctrl+Return", self.bar.run_button.click),
             ("Ctrl+Enter", self.bar.run_button.click),
+            ("Ctrl+P", self.bar.pause_button.click),
             ("Ctrl+.", self.bar.cancel_button.click),
         ):
             shortcut = QShortcut(QKeySequence(keys), self)
