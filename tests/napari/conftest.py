@@ -16,10 +16,7 @@ from seamlabel.testing.cells import Tissue
 
 SCRIPT = """
 import threading, time
-from pathlib import Path
 import scipy.ndimage
-
-GO = Path(__file__).with_name("go")
 
 def label(tile):
     return scipy.ndimage.label(tile > 1800)[0]
@@ -36,11 +33,6 @@ def stuck(tile):
     time.sleep(6)
     return label(tile)
 
-def gated(tile):
-    while not GO.exists():
-        time.sleep(0.005)
-    return label(tile)
-
 def dark_fails(tile):
     if tile[:8, :8].mean() < 600:
         raise ValueError("too dark\\nin this tile")
@@ -48,6 +40,18 @@ def dark_fails(tile):
 
 def out_of_memory(tile):
     raise RuntimeError("CUDA out of memory")
+
+def brief(tile):
+    time.sleep(0.01)
+    return label(tile)
+
+from pathlib import Path
+GO = Path(__file__).with_name("go")
+
+def gated(tile):
+    while not GO.exists():
+        time.sleep(0.005)
+    return label(tile)
 """
 
 
@@ -206,5 +210,5 @@ def shown_dock(make_napari_viewer, qtbot):
 
 @pytest.fixture
 def make_dock(make_napari_viewer, qtbot):
-    """Return the dock class bound to new viewers, for tests that close them."""
-    return lambda: Dock(make_napari_viewer(), qtbot)
+    """Return a function that makes a dock, in a viewer or in a new one, for tests that close them."""
+    return lambda viewer=None: Dock(viewer or make_napari_viewer(), qtbot)

@@ -322,7 +322,7 @@ def test_a_run_of_another_process_can_only_be_looked_at(dock, image_path, unfini
     lock = Lock(folder.with_name("cells.lock"))
     try:
         open_image(dock, image_path)
-        assert row(dock).more.text().startswith("It is under way in another process.")
+        assert row(dock).more.text().startswith("It is under way in another window or process.")
         assert shown(dock) == ["Show"]
         dock.click(dock.bar.run_button)
         dock.wait_end()

@@ -76,6 +76,7 @@ class Controller:
         self._closed = True
         self.run.close()
         self.results.close()
+        self.launch.finder.stop()
         for emitter, slot in self._viewer_slots:
             emitter.disconnect(slot)
         self._watch.follow(None)

@@ -7,15 +7,17 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
-from seamlabel.napari.leftover import look, stamp
+from seamlabel.napari.leftover import in_use, look, stamp
 
 if TYPE_CHECKING:
     from seamlabel.napari.leftover import Leftover, Stamp
 
 QUICK_BYTES = 200_000
 """Of journals, which are read in 20 ms; larger ones are read in a thread."""
+BUSY_MS = 1000
+"""Between two looks at whether a run that is under way elsewhere still is."""
 
 
 class Finder(QObject):
@@ -28,9 +30,33 @@ class Finder(QObject):
         super().__init__()
         self._known: dict[str, tuple[Stamp, Leftover | None]] = {}
         self._looking = self._told = ""
+        self._busy = QTimer(self)
+        self._busy.setInterval(BUSY_MS)
+        self._busy.timeout.connect(self._look_again)
 
     def find(self, run_dir: str) -> Leftover | None:
         """Return the unfinished run for a directory; None if there is none, or it is not known yet."""
+        found = self._find(run_dir)
+        if found is None or not found.busy:
+            self._busy.stop()
+        elif not self._busy.isActive():
+            self._busy.start()
+        return found
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._busy.stop()
+
+    def _look_again(self) -> None:
+        """Say that what is known is old, once the lock of the run that was under way is gone."""
+        for run_dir, (_, left) in self._known.items():
+            if left is None or not in_use(left.run.path):
+                self._busy.stop()
+                del self._known[run_dir]
+                self.found.emit()
+                return
+
+    def _find(self, run_dir: str) -> Leftover | None:
         path = Path(run_dir)
         now = stamp(path)
         known = self._known.get(run_dir)

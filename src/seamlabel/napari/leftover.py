@@ -165,12 +165,12 @@ def _leftover(run: Unfinished) -> Leftover:
     except OutputError as error:
         return Leftover(run, None, f"It cannot be read: {error}. {error.hint}.")
     total = run.total or stored.region.n_tiles
-    busy = _in_use(run.path)
-    trouble = "It is under way in another process." if busy else ""
+    busy = in_use(run.path)
+    trouble = "It is under way in another window or process." if busy else ""
     return Leftover(replace(run, total=total), stored, trouble, busy)
 
 
-def _in_use(run_dir: Path) -> bool:
+def in_use(run_dir: Path) -> bool:
     """Return whether a process that lives holds the lock of a run."""
     lock = run_dir.with_name(f"{run_dir.name}.lock")
     try:

@@ -189,6 +189,10 @@ class RunControl:
                 self.worker.failed.disconnect(self._failed)
                 self.worker.finished.disconnect(self._finished)
 
+    def left_behind(self) -> str:
+        """Return what is to be told where the dock of a run is closed, "" if nothing runs."""
+        return "" if self.worker is None else self.telling.stopped()
+
     def reason(self, tile: int) -> str:
         """Return why a tile of the last run failed, "" if it did not."""
         return self.progress.failures.get(tile, ("", ""))[0].split("\n")[0][:80]

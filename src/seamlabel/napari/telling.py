@@ -94,6 +94,16 @@ class Telling:
         """Whether there are tiles that could be held."""
         return self._segments and self._progress.stage in (None, "segment")
 
+    def stopped(self) -> str:
+        """Return what is told when the dock was closed, which ended the run."""
+        if not self._segments:
+            return ""
+        assert self._plan is not None
+        what = f"The run of '{self._plan.spec.name}' was stopped, since its dock was closed. "
+        if self._plan.run_dir is None:
+            return f"{what}Its labels were not saved."
+        return f"{what}Its finished tiles are kept: open Seamlabel again and press Resume to go on."
+
     def _loss(self) -> str:
         """Return what is to be known before the window is closed."""
         assert self._plan is not None

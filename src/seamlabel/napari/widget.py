@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari.viewer  # noqa: TC002  napari hands over the viewer by the annotation
+from napari.utils.notifications import show_info
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence
@@ -85,7 +86,10 @@ class SeamlabelWidget(QWidget):
 
     def _left_alone(self) -> None:
         if self.parent() is None:
+            told = self.controller.run.left_behind()
             self._close.leave()
+            if told:
+                show_info(told)
 
     def choose(self, layer: object) -> None:
         """Choose an image layer; anything else leaves the choice as it is."""

@@ -100,6 +100,7 @@ class RunWorker(QObject):
 
     def _iterate(self) -> None:
         run = self._start()
+        del self._start  # it may hold this worker, which is to go when nobody needs it any more
         try:
             for event in run:
                 if self._on_event is not None:
