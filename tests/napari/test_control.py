@@ -17,7 +17,7 @@ from seamlabel.io.staging import open_staging
 def use(dock, script, name, tile=(128, 128)):
     dock.form.method.set_values("function", script(name))
     dock.form.method.changed.emit()
-    dock.tiles(tile, (8, 8))
+    dock.tiles(tile, (8,) * len(tile))
 
 
 def begun(dock, image_path, script, name="gated"):

@@ -12,7 +12,6 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
 from seamlabel.testing.cells import Tissue
-from tests.napari.test_control import use
 
 CYCLES = 50
 SETTLED = 20
@@ -81,7 +80,8 @@ def cycle(dock, qtbot, rng, pixels, script):
     """Run, meddle, and at times wait for the end."""
     dock.viewer.add_image(pixels)
     dock.ready()
-    use(dock, script, rng.choice(["brief", "label"]), (32, 32))
+    method = {"backend": "function", "params": script(rng.choice(["brief", "label"]))}
+    dock.form.setValue(dock.form.value().replace(tile_shape=(32, 32), overlap=(8, 8), **method))
     dock.click(dock.bar.run_button)
     wait(qtbot, dock, rng.randrange(12))
     what = meddle(dock, qtbot, rng)
@@ -96,6 +96,7 @@ def leave(dock, whole):
         dock.viewer.close()
         return
     dock.viewer.window.remove_dock_widget(dock.docked)
+    dock.widget.deleteLater()  # napari only takes it out
     dock.viewer.layers.clear()
     dock.viewer.dims.ndisplay = 2
 
@@ -114,7 +115,6 @@ def test_fifty_cycles_of_open_run_meddle_and_close_leave_nothing(
         worker = dock.run.worker
         leave(dock, whole)
         qtbot.waitUntil(lambda worker=worker: worker is None or not worker.running, timeout=5000)
-        dock.widget.deleteLater()
         del dock, worker
         if number == 2:  # what napari makes once and keeps is there by now
             before = left(viewer)

@@ -60,6 +60,7 @@ class RunControl:
         self.behind = Behind(bar)
         self.worker: RunWorker | None = None
         self._threads: ThreadExecutor | None = None
+        self._closed = False
         self.progress = Progress()
         self.plan: Plan | None = None
         self.run_dir = ""
@@ -181,6 +182,7 @@ class RunControl:
 
     def close(self) -> None:
         """Cancel without telling anybody: the widgets may be gone."""
+        self._closed = True  # signals that were under way come still
         self.telling.activity.end()
         if self.worker is not None:
             self.worker.cancel()  # first: of a window that is gone the signals may be gone as well
@@ -199,6 +201,8 @@ class RunControl:
 
     def _take(self, events: list[Event]) -> None:
         """Show what happened since the last signal."""
+        if self._closed:
+            return
         now, states, touched = monotonic(), {}, []
         for event in events:
             self.progress.accept(event, now)
@@ -244,6 +248,8 @@ class RunControl:
 
     def _finished(self, cancelled: bool) -> None:
         """Show the result, whatever it is."""
+        if self._closed:
+            return
         self.worker.join()
         self.worker = None
         self.telling.activity.end()
