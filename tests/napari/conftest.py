@@ -184,6 +184,12 @@ class Dock:
                 self.type(box.lineEdit(), str(value))
         self.ready()
 
+    def causes(self):
+        """Return why tiles failed, as the dock lists it."""
+        from seamlabel.napari.result.failed import FailedBox
+
+        return [row.text.text() for row in self.widget.result.findChild(FailedBox).rows]
+
     def ready(self):
         self.qtbot.waitUntil(lambda: self.bar.run_button.isEnabled(), timeout=5000)
 

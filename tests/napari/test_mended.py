@@ -251,7 +251,7 @@ def test_a_run_that_stops_at_once_says_so_in_a_line(dock, pixels, script):
     dock.click(dock.bar.run_button)
     dock.wait_end()
     assert dock.bar.result.text() == "Stopped: the first 3 tiles all failed. Nothing was written."
-    assert dock.bar.failures.text().startswith("RuntimeError: CUDA out of memory")
+    assert dock.causes()[0].startswith("3 tiles: RuntimeError: CUDA out of memory")
     assert dock.canvas.states.counts["running"] == 0
 
 
@@ -261,7 +261,7 @@ def test_the_only_tile_fails_in_a_line(dock, pixels, script):
     dock.click(dock.bar.run_button)
     dock.wait_end()
     assert dock.bar.result.text() == "Stopped: the only tile failed. Nothing was written."
-    assert dock.bar.failures.text().startswith("RuntimeError: CUDA out of memory")
+    assert dock.causes()[0].startswith("Tile (0, 0): RuntimeError: CUDA out of memory")
 
 
 def test_a_run_cancelled_at_once_promises_no_finished_tiles(dock, pixels, script):

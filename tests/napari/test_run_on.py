@@ -99,7 +99,7 @@ def test_a_tile_over_its_time_fails_alone_on_processes(dock, image_path, tmp_pat
     assert not dock.form.tiles.run_on.isEnabled()
     dock.wait_end()
     assert "3 tiles done, 0 empty, 1 failed" in dock.bar.result.text()
-    assert "took longer than 1.5 s" in dock.bar.failures.text()
+    assert "took longer than 1.5 s" in dock.causes()[0]
     assert dock.form.tiles.run_on.isEnabled()
     dock.click(dock.bar.unfinished.resume)
     dock.wait_end()

@@ -124,9 +124,7 @@ def test_failed_tiles_are_listed_with_their_cause_in_a_line(dock, image_path, sc
     assert 0 < count < 16
     assert f"{count} failed" in dock.bar.result.text()
     assert "nothing was written" in dock.bar.result.text()
-    first = dock.bar.failures.text().splitlines()[0]
-    assert first == f"{count} tiles: ValueError: too dark in this tile (segmenters.py, line 18)"
-    assert "Traceback" not in dock.bar.failures.text()
+    assert dock.causes()[0] == f"{count} tiles: ValueError: too dark in this tile (segmenters.py, line 18)"
     dock.click(dock.bar.log.button)
     assert "Traceback" in dock.bar.log.text.toPlainText()
     assert image_info(image_path).labels == ()
@@ -137,7 +135,7 @@ def test_an_exception_of_all_tiles_ends_the_run_with_its_text(dock, pixels, scri
     use(dock, script, "out_of_memory")
     start(dock)
     dock.wait_end()
-    assert "CUDA out of memory" in dock.bar.failures.text()
+    assert "CUDA out of memory" in dock.causes()[0]
     assert dock.bar.run_button.isEnabled()
     assert not dock.bar.cancel_button.isEnabled()
 

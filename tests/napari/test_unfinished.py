@@ -379,7 +379,7 @@ def test_failed_tiles_are_tried_again_with_one_click(dock, image_path, tmp_path)
     failed = len(tiles_in(dock, "failed"))
     assert failed > 1
     assert f"{failed} failed" in dock.bar.result.text()
-    assert dock.bar.failures.text() == f"{failed} tiles: ValueError: too dark (flaky.py, line 7)"
+    assert dock.causes()[0] == f"{failed} tiles: ValueError: too dark (flaky.py, line 7)"
     assert row(dock).text.text() == f"Unfinished run found: {36 - failed} of 36 tiles, {failed} failed"
     assert row(dock).more.text() == "", "the causes are above"
     assert shown(dock) == ["Retry failed", "Start over", "Show"]

@@ -19,6 +19,7 @@ from seamlabel.napari.canvas import Canvas
 from seamlabel.napari.grid_control import GridControl
 from seamlabel.napari.launcher import Launcher
 from seamlabel.napari.layer_watch import LayerWatch
+from seamlabel.napari.mending import Mender
 from seamlabel.napari.open_image import open_into
 from seamlabel.napari.pictures import describe
 from seamlabel.napari.result.control import ResultControl
@@ -58,6 +59,8 @@ class Controller:
         self.grid = GridControl(viewer, form.tiles, self.canvas, self.run)
         self.results = ResultControl(viewer, self.canvas, self.run)
         self.launch = Launcher(form, bar, self.grid, self.canvas, self.run, self._run_begins)
+        self.mender = Mender(viewer, form, self.launch, self.grid, self.results)
+        self.mender.choose = self.choose
         self.plan: Plan | None = None
         self._store: ImageInfo | None = None
         self._seen: Image | None = None

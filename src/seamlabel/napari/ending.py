@@ -60,12 +60,12 @@ class Ending:
         """Tell how it ended; return what the result panel is to show, None if that stays as it is."""
         result = self.progress.result
         if error is not None:
-            self._in_error(*error)
-        elif result is not None and not result.failed:
+            return self._in_error(*error)
+        if result is not None and not result.failed:
             return self._whole(result)
-        elif result is not None:
+        if result is not None:
             return self._with_failures(result)
-        elif self.showing:
+        if self.showing:
             self._shown_only(cancelled)
         elif cancelled and self.merged is not None:
             self.bar.end("Cancelled · the labels are as they were", "warning")
@@ -85,7 +85,6 @@ class Ending:
         return self._for_panel(result)
 
     def _with_failures(self, result: RunFinished) -> Shown | None:
-        self._list_failures()
         if self.merged is not None:
             self.bar.end("Tiles failed again · the labels are as they were", "problem")
             return None
@@ -93,19 +92,19 @@ class Ending:
         self.bar.end(f"{summary(self.progress)} · nothing was written", "problem")
         return self._for_panel(result)
 
-    def _for_panel(self, result: RunFinished) -> Shown:
+    def _for_panel(self, result: RunFinished | None) -> Shown:
         progress = self.progress if self.merged is None else self.merged.progress
         return Shown(
             plan=self.plan,
-            run_dir=result.run_dir,
-            path=result.path,
+            run_dir=result.run_dir if result else self.run_dir,
+            path=result.path if result else "",
             layer=self.canvas.labels_layer,
             progress=progress,
-            report=result.report,
+            report=result.report if result else None,
             table=self.table,
             array=self.array,
             saved=self.saved,
-            n_objects=result.n_objects,
+            n_objects=result.n_objects if result else 0,
         )
 
     def _where(self, path: str) -> str:
@@ -135,31 +134,22 @@ class Ending:
         after = kept if done else "nothing was written"
         self.bar.end(f"Cancelled after {self._of_how_many()} · {after}", "warning")
 
-    def _in_error(self, error: BaseException, detail: str) -> None:
+    def _in_error(self, error: BaseException, detail: str) -> Shown | None:
         if self.merged is None:
             self.canvas.drop_stream(keep=bool(self.progress.states["done"]))
         if self.refused is not None and self.refused(error):
             self.bar.end("", "problem")
-            return
+            return None
         if isinstance(error, TileError):  # the first tiles all failed, and there were no more tries
             self.bar.end(f"Stopped: {_clauses(error.hint or error.reason)}", "problem")
-            self._list_failures(error, detail)
-            return
+            self.progress.failures.setdefault(error.tile, (error.reason, detail))
+            return self._for_panel(None) if self.merged is None else None
         self.bar.end("", "problem")
         known = isinstance(error, SeamlabelError)
         what = str(error) if known else f"The run stopped: {type(error).__name__}: {error}"
         fix = error.hint if known else "The log says where; nothing was written"
         self.bar.show_error(what[:1].upper() + what[1:], fix, detail)
-
-    def _list_failures(self, last: TileError | None = None, detail: str = "") -> None:
-        listed = [
-            (f"({', '.join(map(str, self.plan.grid.index(tile)))})", reason)
-            for tile, (reason, _) in self.progress.failures.items()
-        ]
-        if last is not None and all(reason == last.reason for _, reason in listed):
-            self.bar.show_error(last.reason.split("\n")[0], "", detail)
-        else:
-            self.bar.show_failures(listed)
+        return None
 
 
 def _clauses(text: str) -> str:

@@ -5,6 +5,7 @@ The engine has the last word on whether a run may go on; what can be known befor
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seamlabel.errors import SeamlabelError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from seamlabel.napari.form import Form
     from seamlabel.napari.grid_control import GridControl
     from seamlabel.napari.leftover import Leftover
+    from seamlabel.napari.result.shown import Shown
     from seamlabel.napari.run_bar import RunBar
     from seamlabel.napari.run_control import RunControl
     from seamlabel.napari.tile_states import TileStates
@@ -110,6 +112,16 @@ class Launcher:
         """Remove the unfinished run, and run what the form says."""
         if self._plan is not None and not self._run.active:
             self._carry_out(self._plan, unfinished="restart")
+
+    @property
+    def found(self) -> bool:
+        """Whether there is an unfinished run where the form's run would be."""
+        return self._own() is not None
+
+    def again(self, shown: Shown) -> None:
+        """Try tiles again that failed in a run whose tiles are in a folder that the form does not know."""
+        self._prepare(shown.plan)
+        self._run.start(replace(shown.plan, run_dir=shown.run_dir), shown.array, shown.saved)
 
     def show(self) -> None:
         """Show the finished tiles of the unfinished run."""
@@ -243,7 +255,7 @@ class Launcher:
         assert self._left is not None
         assert self._plan is not None
         lines = []
-        if self._left.run.failed and not self._bar.failures.text():
+        if self._left.run.failed and not self._run.progress.failures:
             lines.append(self._left.reasons())
         if self._own() is not None and (differ := self._left.differences(self._plan)):
             lines.append(f"The form asks for something else: {listed(differ)}")

@@ -7,26 +7,15 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from seamlabel.napari.progress import many
 from seamlabel.napari.rows import Note
 from seamlabel.napari.run_log import RunLog
 from seamlabel.napari.unfinished_row import UnfinishedRow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from seamlabel.napari.progress import Wish
 
 STEPS = 1000
 """Steps of the progress bar."""
-SHOWN = 3
-"""Causes that are listed before "and N more"."""
-
-
-def shorten(reason: str, longest: int = 72) -> str:
-    """Return the first line of a reason, cut if it is long."""
-    line = reason.strip().split("\n")[0]
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 class RunBar(QWidget):
@@ -125,20 +114,6 @@ class RunBar(QWidget):
         """Show what went wrong and how to mend it; the traceback goes into the log."""
         self.failures.say(f"{what}. {fix}" if fix else what)
         self.log.add(what, detail=detail)
-
-    def show_failures(self, failures: Sequence[tuple[str, str]]) -> None:
-        """List failed tiles: place, and cause in a line; equal causes in one line."""
-        places: dict[str, list[str]] = {}
-        for place, reason in failures:
-            places.setdefault(shorten(reason), []).append(place)
-        lines = [
-            f"{f'Tile {where[0]}' if len(where) == 1 else many(len(where), 'tile')}: {reason}"
-            for reason, where in list(places.items())[:SHOWN]
-        ]
-        left = sum(len(where) for where in list(places.values())[SHOWN:])
-        if left:
-            lines.append(f"and {left:,} more, see the log")
-        self.failures.say("\n".join(lines))
 
     def clear(self) -> None:
         """Show nothing of any run."""

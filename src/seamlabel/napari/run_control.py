@@ -61,7 +61,7 @@ class RunControl:
         self.worker: RunWorker | None = None
         self._threads: ThreadExecutor | None = None
         self._closed = False
-        self.progress = Progress()
+        self.progress = self._former = Progress()
         self.plan: Plan | None = None
         self.run_dir = ""
         self.ended: Shown | None = None
@@ -148,6 +148,8 @@ class RunControl:
         events: Callable[[Callable[[], bool]], Generator[Event, None, None]],
         streams: bool = True,
     ) -> None:
+        if self.run_dir:
+            self._former = self.progress  # its tiles are shown again if this run is refused
         self.plan, self.progress, self._error = plan, Progress(plan.workers, _passes(plan)), None
         self._running, self.run_dir, self.facts, self._threads = set(), "", {}, None
         self.worker = worker = RunWorker(
@@ -196,8 +198,9 @@ class RunControl:
         return "" if self.worker is None else self.telling.stopped()
 
     def reason(self, tile: int) -> str:
-        """Return why a tile of the last run failed, "" if it did not."""
-        return self.progress.failures.get(tile, ("", ""))[0].split("\n")[0][:80]
+        """Return why a tile of the last run that began failed, "" if it did not."""
+        failures = self.progress.failures if self.run_dir else self._former.failures
+        return failures.get(tile, ("", ""))[0].split("\n")[0][:80]
 
     def _take(self, events: list[Event]) -> None:
         """Show what happened since the last signal."""

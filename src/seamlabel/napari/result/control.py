@@ -7,20 +7,23 @@ what is wished is shown as a preview, and written by `apply`. Knows no widget.
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
+from seamlabel.engine.review import Review
 from seamlabel.napari.result.preview import Previewer
 from seamlabel.napari.result.shown import Shown, Wish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Labels
 
     from seamlabel.engine.edits import Edit
+    from seamlabel.errors import Problem
     from seamlabel.napari.canvas import Canvas
     from seamlabel.napari.run_control import RunControl
 
@@ -44,6 +47,14 @@ class ResultControl(QObject):
     """`wish` is another one."""
     busy_changed = Signal(bool)
     """Whether a run or merge is under way."""
+    form_wished = Signal(dict, bool)
+    """Fields of the spec that the form is to show, and whether they are to be run at once."""
+    retry_wished = Signal()
+    """The tiles that failed are to be tried again."""
+    tile_wished = Signal(int)
+    """A tile is to be looked at."""
+    problems_changed = Signal()
+    """`problems` are others."""
 
     def __init__(self, viewer: ViewerModel, canvas: Canvas, run: RunControl) -> None:
         super().__init__()
@@ -53,11 +64,20 @@ class ResultControl(QObject):
         self._before: list[Wish] = []
         self._after: list[Wish] = []
         self._asked: Wish | None = None
+        self._review: Review | None = None
+        self._opening = Lock()
+        self.problems: tuple[Problem, ...] = ()
+        """Why the wish cannot be carried out; its `field` is the edit where one is meant."""
+        self.on_close: list[Callable[[], None]] = []
+        """What is to be let go of when the dock is gone, other than widgets."""
         self.preview = Previewer(self)
 
     def close(self) -> None:
-        """Let go of what runs in the background; the widgets may be gone."""
+        """Let go of the viewer and of what runs in the background; the widgets may be gone."""
         self.preview.close()
+        while self.on_close:
+            self.on_close.pop()()
+        self._forget_review()
 
     # -- which run ------------------------------------------------------------------------------
 
@@ -68,6 +88,8 @@ class ResultControl(QObject):
         self.shown, self._asked = shown, None
         self.wish = shown.written if shown else Wish()
         self._before, self._after = [], []
+        self._forget_review()
+        self.problems = ()
         self.opened.emit()
         self.wished.emit()
 
@@ -82,6 +104,28 @@ class ResultControl(QObject):
         """Whether the tiles are there to be merged again, and nothing is under way."""
         shown = self.shown
         return shown is not None and bool(shown.run_dir and shown.path) and not self.run.active
+
+    def review(self) -> Review | None:
+        """Return the run opened for reading, once for all; None if its tiles are gone. Of any thread.
+
+        Raises
+        ------
+        OutputError, SpecError
+            If it cannot be read.
+        """
+        shown = self.shown
+        if shown is None or not (shown.run_dir and shown.path):
+            return None
+        with self._opening:
+            if self._review is None:
+                self._review = Review(shown.run_dir)
+            return self._review
+
+    def _forget_review(self) -> None:
+        with self._opening:
+            review, self._review = self._review, None
+        if review is not None:
+            review.close()
 
     # -- what is wished ---------------------------------------------------------------------------
 
@@ -115,6 +159,13 @@ class ResultControl(QObject):
             self._before.append(self.wish)
             self.wish = self._after.pop()
             self.wished.emit()
+
+    def refuse(self, problems: Iterable[Problem]) -> None:
+        """Say why the wish cannot be carried out; nothing if it can."""
+        problems = tuple(problems)
+        if problems != self.problems:
+            self.problems = problems
+            self.problems_changed.emit()
 
     def put_back(self) -> None:
         """Wish what is written; can be undone."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seamlabel.napari.result.failed import FailedBox
+from seamlabel.napari.result.health import HealthBox
 from seamlabel.napari.result.merge_box import MergeBox
 
 if TYPE_CHECKING:
@@ -12,4 +14,4 @@ if TYPE_CHECKING:
 
 def make_parts() -> list[QWidget]:
     """Return new parts for one dock."""
-    return [MergeBox()]
+    return [FailedBox(), MergeBox(), HealthBox()]
