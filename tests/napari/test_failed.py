@@ -49,7 +49,7 @@ def test_failed_tiles_are_listed_by_cause_and_shown_one_after_another(dock, imag
         dock.click(box.rows[0].show_button)
         core = dock.canvas.states.grid[tile].core
         middle = [(a + b) / 2 * 0.5 - 0.25 for a, b in zip(core.start, core.stop, strict=True)]
-        np.testing.assert_allclose(dock.viewer.camera.center[-2:], middle, atol=0.3)
+        np.testing.assert_allclose(dock.viewer.scene.camera.center[-2:], middle, atol=0.3)
         assert dock.canvas.states.selected == tile
     dock.click(box.copy)
     text = QApplication.clipboard().text()

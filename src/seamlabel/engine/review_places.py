@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.engine.locate import Search
+    from seamlabel.errors import Problem
     from seamlabel.kernels.solve import Records
     from seamlabel.plan import Plan
     from seamlabel.protocols import LabelStore
@@ -123,6 +124,13 @@ class Pointer:
     def __init__(self, plan: Plan, store: LabelStore, search: Search) -> None:
         self._grid, self._store, self._search = plan.grid, store, search
         self._labels = lru_cache(maxsize=8)(self._read)
+
+    def keys(self, edit: Edit) -> tuple[int, ...] | Problem:
+        """Return the labels that an edit means, or why it cannot be carried out, whatever others say."""
+        found = self._search.check(edit) or self._search.find(edit)
+        if isinstance(found, list) and edit.kind == "cut":
+            found = self._search.check_cut(edit, found) or found
+        return tuple(found) if isinstance(found, list) else found
 
     def edit(self, kind: Literal["join", "cut"], place: Place) -> Edit | None:
         """Return an edit about these two labels; None if no voxels tell them apart.

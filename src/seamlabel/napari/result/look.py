@@ -101,9 +101,9 @@ def look_at(viewer: ViewerModel, place: Place, box: Box, pixels: int = PIXELS) -
     extent = (points.max(axis=0) - points.min(axis=0))[shown].max(initial=0)
     center = np.zeros(3)
     center[3 - len(shown) :] = middle[shown]
-    viewer.camera.center = tuple(center)
+    viewer.scene.camera.center = tuple(center)
     if extent > 0:
-        viewer.camera.zoom = pixels / extent
+        viewer.scene.camera.zoom = pixels / extent
 
 
 @contextmanager

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seamlabel.napari.result.edits import EditsBox
 from seamlabel.napari.result.failed import FailedBox
 from seamlabel.napari.result.health import HealthBox
+from seamlabel.napari.result.highlight import Highlight
 from seamlabel.napari.result.merge_box import MergeBox
+from seamlabel.napari.result.seams import SeamsBox
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -14,4 +17,5 @@ if TYPE_CHECKING:
 
 def make_parts() -> list[QWidget]:
     """Return new parts for one dock."""
-    return [FailedBox(), MergeBox(), HealthBox()]
+    highlight = Highlight()
+    return [FailedBox(), HealthBox(), MergeBox(), SeamsBox(highlight), EditsBox(highlight)]
