@@ -52,6 +52,8 @@ class Canvas:
         self.stream: LabelStream | None = None
         self.ended_stream: LabelStream | None = None
         self.image: Any = None
+        self.in_use = False
+        """Whether clicks are for something else than tiles."""
         self._placement = Placement({})
         self._channel: int | None = None  # axis of the image layer that labels do not have
         self._stale = False
@@ -125,9 +127,11 @@ class Canvas:
 
     def tile_under(self, position: Sequence[float]) -> int | None:
         """Return the tile at a world position, or None outside the grid."""
-        if self.states is None or not self._has(self.grid_layer) or not self.grid_layer.visible:
+        if self.in_use or self.states is None or not self._has(self.grid_layer):
             return None
         layer = self.grid_layer
+        if not layer.visible:
+            return None
         point = layer.world_to_data(position)[-layer.ndim :]
         if self._placement.insert:
             point = np.delete(point, self._placement.insert[0])

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QLabel,
     QLineEdit,
+    QPushButton,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -117,6 +118,13 @@ class Note(QLabel):
     def _kind(self, kind: str) -> None:
         self.setProperty("kind", kind)
         restyle(self)
+
+
+def tool_button(text: str, tip: str) -> QPushButton:
+    """Return a button with a tooltip."""
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button
 
 
 def restyle(widget: QWidget) -> None:

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QShortcut, QVBoxLay
 from seamlabel.errors import SeamlabelError
 from seamlabel.kernels.report import MOST
 from seamlabel.napari.result.look import look_at, place_of
-from seamlabel.napari.rows import Note
+from seamlabel.napari.rows import Note, tool_button
 
 if TYPE_CHECKING:
     from seamlabel.engine.edits import Edit
@@ -52,11 +52,11 @@ class SeamsBox(QWidget):
         self.question = Note("muted")
         self.question.setToolTip(OUTLINES)
         self.refused = Note("warning")
-        self.previous = _button("Previous", "Look at the one before (key: comma)")
-        self.next = _button("Next", "Leave this one as it is and look at the next (key: period)")
-        self.one = _button("One object: J", "Both outlines are one object; goes on to the next (key: J)")
-        self.two = _button("Two objects: K", "They are two objects; goes on to the next (key: K)")
-        self.open_again = _button("Undecided", "Take your decision on this place back")
+        self.previous = tool_button("Previous", "Look at the one before (key: comma)")
+        self.next = tool_button("Next", "Leave this one as it is and look at the next (key: period)")
+        self.one = tool_button("One object: J", "Both outlines are one object; goes on to the next (key: J)")
+        self.two = tool_button("Two objects: K", "They are two objects; goes on to the next (key: K)")
+        self.open_again = tool_button("Undecided", "Take your decision on this place back")
         for button in (self.one, self.two):
             button.setCheckable(True)
         for label in (self.count, self.where):
@@ -239,9 +239,3 @@ class SeamsBox(QWidget):
         column.setSpacing(4)
         column.addLayout(top)
         column.addWidget(self._controls)
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button
