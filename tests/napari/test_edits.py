@@ -8,7 +8,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 from tests.napari.hand import Hand
 
-from seamlabel.errors import Problem
 from seamlabel.napari.result.edits import EditsBox
 from seamlabel.napari.result.highlight import NAME
 from seamlabel.testing.cells import Tissue
@@ -175,11 +174,15 @@ def test_an_edit_that_the_engine_refuses_says_why_and_can_be_removed(mender):
     mender.tool("cut")
     mender.click(one, other)
     cut = mender.results.wish.edits[-1]
-    mender.results.refuse([Problem(str(cut), "these two are joined by other edits", "Leave one out")])
-    assert mender.box.problem.text() == "2. Cut: These two are joined by other edits"
+    problem = mender.box.problem
+    mender.dock.qtbot.waitUntil(lambda: problem.text() != "", timeout=10000)
+    assert problem.text() == "2. Cut: These two are joined by other edits"
     assert "cannot be done" in mender.box.list.item(1).text()
-    mender.results.refuse([])
-    assert not mender.box.problem.text()
+    mender.box.list.setCurrentRow(1)
+    mender.see(mender.box.remove)
+    mender.dock.click(mender.box.remove)
+    assert cut not in mender.results.wish.edits
+    mender.dock.qtbot.waitUntil(lambda: not problem.text(), timeout=10000)
 
 
 def test_tools_end_with_the_dock_and_leave_no_callback(mender):

@@ -22,6 +22,7 @@ from seamlabel.napari.layer_watch import LayerWatch
 from seamlabel.napari.mending import Mender
 from seamlabel.napari.open_image import open_into
 from seamlabel.napari.pictures import describe
+from seamlabel.napari.reopening import Reopener
 from seamlabel.napari.result.control import ResultControl
 from seamlabel.napari.rows import sentence
 from seamlabel.napari.run_control import RunControl
@@ -61,6 +62,7 @@ class Controller:
         self.launch = Launcher(form, bar, self.grid, self.canvas, self.run, self._run_begins)
         self.mender = Mender(viewer, form, self.launch, self.grid, self.results)
         self.mender.choose = self.choose
+        self.reopener = Reopener(viewer, form, self.grid, self.results, self.mender.choose_image)
         self.plan: Plan | None = None
         self._store: ImageInfo | None = None
         self._seen: Image | None = None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
+
+from seamlabel.napari.pictures import ome_zarr_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +60,7 @@ class Mender:
         shown = self._results.shown
         if shown is None or self._results.run.active:
             return
-        self._choose_image(shown)
+        self._go_to_image(shown)
         tiles = self._form.tiles
         if "tile_shape" in fields:
             tiles.shape.set_value(fields["tile_shape"])
@@ -71,7 +74,7 @@ class Mender:
         shown = self._results.shown
         if shown is None or self._results.run.active:
             return
-        self._choose_image(shown)
+        self._go_to_image(shown)
         if shown.plan.run_dir is None and Path(shown.run_dir).is_dir():
             self._launch.again(shown)
         elif self._launch.found:
@@ -79,17 +82,27 @@ class Mender:
         else:  # no tile was finished
             self._launch.start()
 
-    def _choose_image(self, shown: Shown) -> None:
-        """Have the form show the image of a run, if it shows another one."""
+    def choose_image(self, shown: Shown) -> bool:
+        """Have the form show the image of a run, if it is open; return whether it is."""
         picture = self._form.image.picture
-        if shown.spec.image is not None:
-            if picture is None or picture.path != shown.spec.image:
-                self._form.setValue(shown.spec)
-            return
+        if picture is not None and _is_of(picture.layer, shown):
+            return True
         for layer in self._viewer.layers:
-            if isinstance(layer, Image) and _shows(layer, shown.array):
+            if isinstance(layer, Image) and _is_of(layer, shown):
                 self.choose(layer)
+                return True
+        return False
+
+    def _go_to_image(self, shown: Shown) -> None:
+        """Have the form show the image of a run, which is opened if need be, as it was asked for."""
+        if not self.choose_image(shown) and shown.spec.image is not None:
+            self._form.setValue(shown.spec)
 
 
-def _shows(layer: Image, array: Any) -> bool:
-    return any(level is array for level in (layer.data if layer.multiscale else [layer.data]))
+def _is_of(layer: Image, shown: Shown) -> bool:
+    """Return whether a layer shows the image of a run."""
+    path = ome_zarr_path(layer)
+    if shown.spec.image is not None:
+        return path is not None and os.path.realpath(path) == os.path.realpath(shown.spec.image)
+    levels = layer.data if layer.multiscale else [layer.data]
+    return shown.array is not None and any(level is shown.array for level in levels)

@@ -167,6 +167,10 @@ class ResultControl(QObject):
             self.problems = problems
             self.problems_changed.emit()
 
+    def want(self, wish: Wish) -> None:
+        """Wish this; can be undone."""
+        self._wish(wish)
+
     def put_back(self) -> None:
         """Wish what is written; can be undone."""
         if self.shown is not None:

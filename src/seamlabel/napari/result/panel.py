@@ -36,13 +36,13 @@ class ResultPanel(QWidget):
     ) -> None:
         super().__init__(parent)
         self._control, self.parts = control, tuple(parts)
-        header = QLabel("Result")
-        header.setProperty("kind", "header")
-        header.setIndent(0)
+        self.header = QLabel("Result")
+        self.header.setProperty("kind", "header")
+        self.header.setIndent(0)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 0, 8, 8)
         column.setSpacing(6)
-        column.addWidget(header)
+        column.addWidget(self.header)
         for part in self.parts:
             column.addWidget(part)
         control.opened.connect(self._opened)
@@ -50,7 +50,9 @@ class ResultPanel(QWidget):
         self._opened()
 
     def _opened(self) -> None:
-        self.setVisible(self._control.shown is not None)
+        shown = self._control.shown
+        self.setVisible(shown is not None)
+        self.header.setText(f"Result: {shown.plan.spec.name}" if shown and shown.path else "Result")
         for part in self.parts:
             part.show_result(self._control)
 

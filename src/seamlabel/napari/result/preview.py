@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.engine.review import Preview, Review
+    from seamlabel.errors import Problem
     from seamlabel.napari.lazy_labels import LabelStream, LazyArray
     from seamlabel.napari.result.control import ResultControl
     from seamlabel.napari.result.shown import Wish
@@ -57,7 +58,7 @@ class Previewer(QObject):
         self.problem, self.n_written = "", 0
         self._wish: Wish | None = None
         self._layer = _ShownLayer()
-        self._thread = PreviewThread()
+        self._thread = PreviewThread(control.review)
         self._thread.counted.connect(self._counted)
         self._thread.colored.connect(self._colored)
         self._thread.failed.connect(self._failed)
@@ -90,6 +91,8 @@ class Previewer(QObject):
     def _wished(self) -> None:
         control = self._control
         self.problem = ""
+        if not control.differs:
+            control.refuse(())
         if not control.differs or not control.shown.run_dir:
             self._wish = self.preview = None
             self._thread.forget()
@@ -106,6 +109,7 @@ class Previewer(QObject):
         self.preview, self.n_written = preview, written
         if wish == self._wish:
             self.problem = ""
+            self._control.refuse(())
         self.changed.emit()
 
     def _colored(self, wish: Wish, stream: LabelStream, table: NDArray[np.uint32]) -> None:
@@ -116,11 +120,15 @@ class Previewer(QObject):
             self._wish = None
         self.changed.emit()
 
-    def _failed(self, wish: Wish, why: str) -> None:
+    def _failed(self, wish: Wish, why: str, problems: tuple[Problem, ...]) -> None:
         if wish != self._wish:
             return
         self._wish = self.preview = None
+        edits = set(map(str, wish.edits))
+        if problems and all(problem.field in edits for problem in problems):
+            why = "Edits cannot be carried out together: see below"  # their list says why
         self.problem = why[:1].upper() + why[1:]
+        self._control.refuse(problems)
         self._layer.put_back()
         self.changed.emit()
 

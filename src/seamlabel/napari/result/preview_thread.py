@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from seamlabel.engine.compared import Stopped
-from seamlabel.engine.review import Review
 from seamlabel.errors import SeamlabelError
 from seamlabel.events import RunStarted, TileDone
 from seamlabel.io.generations import FIRST
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from seamlabel.engine.review import Preview
+    from seamlabel.engine.review import Preview, Review
     from seamlabel.napari.result.shown import Wish
 
 PATIENCE = 1.0
@@ -58,17 +57,24 @@ class Job:
 
 
 class PreviewThread(QObject):
-    """Answers the latest job."""
+    """Answers the latest job.
+
+    Parameters
+    ----------
+    opened : callable
+        Returns the run that is shown, opened.
+    """
 
     counted = Signal(object, object, int)
     """The wish, its `Preview`, and the objects that are written."""
     colored = Signal(object, object, object)
     """The wish, the stream to show, and its table; after `counted`."""
-    failed = Signal(object, str)
-    """The wish, and why it cannot be carried out."""
+    failed = Signal(object, str, object)
+    """The wish, why it cannot be carried out, and that as problems."""
 
-    def __init__(self) -> None:
+    def __init__(self, opened: Callable[[], Review | None]) -> None:
         super().__init__()
+        self._open = opened
         self._lock = Lock()
         self._job: Job | None = None
         self._thread: Thread | None = None
@@ -119,9 +125,10 @@ class PreviewThread(QObject):
                 continue
             except SeamlabelError as error:
                 fix = getattr(error, "hint", "")
-                self._tell("failed", job.wish, f"{error}. {fix}" if fix else str(error))
+                why = f"{error}. {fix}" if fix else str(error)
+                self._tell("failed", job.wish, why, getattr(error, "problems", ()))
             except Exception as error:  # noqa: BLE001  the border: nothing may vanish in a thread
-                self._tell("failed", job.wish, f"{type(error).__name__}: {error}")
+                self._tell("failed", job.wish, f"{type(error).__name__}: {error}", ())
 
     def _answer(self, job: Job, epoch: int) -> None:
         began = monotonic()
@@ -146,7 +153,9 @@ class PreviewThread(QObject):
     def _opened(self, job: Job, epoch: int) -> Review:
         review = self.review
         if review is None or str(review.path) != job.run_dir:
-            review = Review(job.run_dir)
+            review = self._open()
+            if review is None or str(review.path) != job.run_dir:  # another run is shown by now
+                raise Stopped
             with self._lock:
                 if self._epoch == epoch:
                     self.review, self._written, self._stream = review, None, None

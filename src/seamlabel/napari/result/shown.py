@@ -6,16 +6,18 @@ Frozen data. Knows neither widgets nor how a merge is done.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seamlabel.engine.compared import read_records
 from seamlabel.engine.edits import edits_of
-from seamlabel.engine.keeping import changes_of
+from seamlabel.engine.keeping import changes_of, report_of
 from seamlabel.engine.stored import read_stored
+from seamlabel.io.generations import records_folder
 from seamlabel.napari.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from napari.layers import Labels
 
@@ -118,4 +120,21 @@ def kept_run(run_dir: Path, path: str, layer: Labels | None, array: Any = None) 
     stored = read_stored(run_dir)
     plan = stored.plan({}, segments=False)
     written = Wish(changes_of(run_dir, stored.spec), tuple(edits_of(run_dir)))
-    return Shown(plan, str(run_dir), path, layer, Progress(plan.workers), array=array, written=written)
+    progress = Progress(plan.workers)
+    progress.states.update(states_of(str(run_dir), plan).values())
+    report = report_of(run_dir)
+    return Shown(plan, str(run_dir), path, layer, progress, report, array=array, written=written)
+
+
+def states_of(run_dir: str, plan: Plan) -> dict[int, str]:
+    """Return what became of the tiles of a run that ended.
+
+    Raises
+    ------
+    OutputError
+        If its records are gone or damaged.
+    """
+    path = Path(run_dir)
+    tiles = read_records(path, records_folder(path), plan.grid).all_tiles()
+    found = zip(tiles["tile"].tolist(), tiles["n_core"].tolist(), strict=True)
+    return {tile: "done" if count else "empty" for tile, count in found}
