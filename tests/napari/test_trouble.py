@@ -124,7 +124,7 @@ def test_failed_tiles_are_listed_with_their_cause_in_a_line(dock, image_path, sc
     assert 0 < count < 16
     assert f"{count} failed" in dock.bar.result.text()
     assert "nothing was written" in dock.bar.result.text()
-    assert dock.causes()[0] == f"{count} tiles: ValueError: too dark in this tile (segmenters.py, line 18)"
+    assert dock.causes()[0] == f"{count} tiles: ValueError: too dark in this tile (segmenters.py, line 22)"
     dock.click(dock.bar.log.button)
     assert "Traceback" in dock.bar.log.text.toPlainText()
     assert image_info(image_path).labels == ()
