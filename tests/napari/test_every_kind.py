@@ -212,3 +212,15 @@ def test_every_level_of_labels_in_an_ome_zarr_is_that_of_the_image(dock, tmp_pat
     labels = dock.canvas.labels_layer
     assert [tuple(s) for s in labels.level_shapes][:2] == [tuple(s) for s in image.level_shapes]
     np.testing.assert_allclose(labels.downsample_factors[:2], image.downsample_factors)
+
+
+def test_of_an_image_cut_into_layers_by_another_reader_the_layer_says_the_channel(dock, tmp_path):
+    pytest.importorskip("napari_ome_zarr")
+    pixels = bright("czyx")
+    pixels[0] = 7
+    write(tmp_path / "two.zarr", "czyx", pixels)
+    layers = dock.viewer.open(tmp_path / "two.zarr", plugin="napari-ome-zarr")
+    for number, layer in enumerate(layers):
+        dock.controller.choose(layer)
+        dock.ready()
+        assert dock.form.image.values()["channels"] == (number,)

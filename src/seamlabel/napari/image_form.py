@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from seamlabel.napari.path_row import PathRow
-from seamlabel.napari.pictures import OWN, axes_given, guess_axes
+from seamlabel.napari.pictures import OWN, axes_given, channel_shown, guess_axes
 from seamlabel.napari.rows import Note, Section, combo_box
 from seamlabel.sizes import human
 
@@ -248,7 +248,9 @@ def _shown_channel(picture: Picture | None) -> int | None:
         return None
     names, name = picture.info.channels, picture.layer.name
     known = picture.layer.metadata.get(OWN, {}).get("channel")
-    return names.index(name) if known is None and name in names else known
+    if known is not None or name not in names:
+        return channel_shown(picture) if known is None else known
+    return names.index(name)
 
 
 def _channels(picture: Picture | None) -> list[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel.errors import ImageError
+from seamlabel.io.ngff.model import open_image
 from seamlabel.io.sources import image_info
 from seamlabel.napari.lazy_labels import LazyArray, with_axis
 
@@ -25,6 +26,8 @@ KNOWN_AXES = "tczyx"
 USUAL_AXES = {2: "yx", 3: "zyx", 4: "tzyx", 5: "tczyx"}
 OWN = "seamlabel"
 """Key in a layer's metadata under which this plugin keeps its notes."""
+PATCH = 32
+"""Pixels along each axis that are compared to tell channels apart."""
 PER_AXIS = ("scale", "translate", "units", "axis_labels")
 
 
@@ -121,6 +124,29 @@ def _same_image(layer: Image, info: ImageInfo) -> bool:
         return False
     shape = tuple(int(n) for n in finest.shape)
     return shape in (info.shape, info.label_values(info.shape))
+
+
+def channel_shown(picture: Picture) -> int | None:
+    """Return which channel of an OME-Zarr a layer shows, found by its pixels; None if that is open.
+
+    Other readers cut an image into layers and do not say which is which.
+    """
+    layer, info = picture.layer, picture.info
+    axis = info.channel_axis
+    if picture.path is None or axis is None or layer.ndim != len(info.axes) - 1 or not layer.multiscale:
+        return None
+    arrays = open_image(picture.path).arrays
+    level = min(len(arrays), len(layer.data)) - 1
+    shape = arrays[level].shape
+    cut = [slice(n // 2, n // 2 + (PATCH if info.axes[i].tiled else 1)) for i, n in enumerate(shape)]
+    mine = np.asarray(layer.data[level][tuple(cut[:axis] + cut[axis + 1 :])])
+    fitting = []
+    for number in range(shape[axis]):
+        cut[axis] = slice(number, number + 1)
+        pixels = np.asarray(arrays[level][tuple(cut)])
+        if np.array_equal(pixels.squeeze(axis), mine):
+            fitting.append(number)
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def guess_axes(layer: Image) -> str:
