@@ -127,3 +127,10 @@ def test_an_image_dropped_on_the_dock_is_opened_and_chosen(shown_dock, image_pat
     shown_dock.ready()
     assert shown_dock.form.image.layer().name == "image"
     assert shown_dock.form.image.picture.path == image_path
+
+
+def test_labels_dropped_on_the_dock_are_shown_once(shown_dock, with_labels):
+    for _ in range(2):
+        drop(shown_dock.widget, f"{with_labels}/labels")
+    assert [layer.name for layer in shown_dock.viewer.layers] == ["a", "b"]
+    assert "add an image" in shown_dock.form.image.empty.text.text()

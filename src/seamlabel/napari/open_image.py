@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 
-from seamlabel.io.ngff.model import open_image
+from seamlabel.errors import ImageError
+from seamlabel.io.ngff.model import label_names, open_image
 from seamlabel.napari.lazy_labels import LazyArray, display_levels, halved, lazy
 from seamlabel.napari.pictures import OWN, normal_path, ome_zarr_path
 
@@ -35,17 +36,40 @@ def open_into(viewer: ViewerModel, path: str) -> Image | None:
     """
     path = normal_path(path)
     for layer in viewer.layers:
-        if layer.metadata.get(OWN, {}).get("path") == path and isinstance(layer, Labels):
-            return None
         if isinstance(layer, Image) and ome_zarr_path(layer) == path:
             return layer
-    if Path(path).parent.name == "labels":
-        viewer.add_layer(labels_layer(path))
+    image, labels = contents(path)
+    if image is None:
+        shown = {layer.metadata.get(OWN, {}).get("path") for layer in viewer.layers}
+        for one in labels:
+            if one not in shown:
+                viewer.add_layer(labels_layer(one))
         return None
     layers = [Image(levels, **options) for levels, options, _ in layer_data(path)]
     for layer in layers:
         viewer.add_layer(layer)
     return layers[0]
+
+
+def contents(path: str) -> tuple[str | None, list[str]]:
+    """Return the image at a path, if it is one, and the labels that it holds or is.
+
+    Raises
+    ------
+    ImageError
+        If there is neither.
+    """
+    folder = Path(path)
+    if folder.name == "labels" and (names := label_names(folder.parent)):
+        return None, [f"{path}/{name}" for name in names]
+    labels = [f"{path}/labels/{name}" for name in label_names(folder)] if folder.is_dir() else []
+    try:
+        open_image(path)
+    except ImageError:
+        if labels:
+            return None, labels
+        raise
+    return (None, [path]) if folder.parent.name == "labels" else (path, labels)
 
 
 def labels_layer(path: str) -> Labels:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.errors import ImageError
-from seamlabel.io.ngff.model import label_names, open_image
-from seamlabel.napari.open_image import label_data, layer_data
+from seamlabel.napari.open_image import contents, label_data, layer_data
 from seamlabel.napari.pictures import normal_path
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
             return None
         path = path[0]
     try:
-        _contents(normal_path(path))
+        contents(normal_path(path))
     except ImageError as error:
         if ".zarr" in Path(path).suffixes:
             warnings.warn(f"Seamlabel cannot open it: {error}. {error.hint}", stacklevel=2)
@@ -52,20 +51,5 @@ def read_ome_zarr(path: str | list[str]) -> list[LayerData]:
     ImageError
         If it cannot be opened.
     """
-    image, labels = _contents(normal_path(path if isinstance(path, str) else path[0]))
+    image, labels = contents(normal_path(path if isinstance(path, str) else path[0]))
     return [*(layer_data(image) if image else ()), *map(label_data, labels)]
-
-
-def _contents(path: str) -> tuple[str | None, list[str]]:
-    """Return the image at a path, if it is one, and the labels that it holds or is."""
-    folder = Path(path)
-    if folder.name == "labels" and (names := label_names(folder.parent)):
-        return None, [f"{path}/{name}" for name in names]
-    labels = [f"{path}/labels/{name}" for name in label_names(folder)] if folder.is_dir() else []
-    try:
-        open_image(path)
-    except ImageError:
-        if labels:
-            return None, labels
-        raise
-    return (None, [path]) if folder.parent.name == "labels" else (path, labels)
