@@ -67,7 +67,9 @@ def test_other_pixels_are_what_is_segmented(dock):
 
 def test_pixels_with_another_number_of_axes_are_understood(dock):
     image = dock.add(squares())
+    dock.controller.grid.follow(dock.controller.plan, dock.form.image.picture, 0)
     image.data = np.stack([squares()] * 3)
+    assert not dock.controller.grid._preview.isActive()  # tiles of y x cannot be drawn on it any more
     dock.qtbot.waitUntil(lambda: dock.form.image.summary.text().startswith("ZYX"), timeout=5000)
     dock.ready()
 

@@ -70,7 +70,7 @@ class Controller:
         self._look = QTimer(form)
         self._look.setSingleShot(True)
         self._maker = SampleMaker(sample_path, form)
-        self._watch = LayerWatch(self._image_is_other, form)
+        self._watch = LayerWatch(self.grid.stay, self._image_is_other, form)
         self._connect()
         self._layers_changed()
 

@@ -24,14 +24,17 @@ class LayerWatch:
 
     Parameters
     ----------
+    at_once : callable
+        Called with every change: what is drawn for the layer as it was must not be drawn any more.
     changed : callable
         Called after changes.
     parent : QObject
         Owner of the timer.
     """
 
-    def __init__(self, changed: Callable[[], None], parent: QObject) -> None:
+    def __init__(self, at_once: Callable[[], None], changed: Callable[[], None], parent: QObject) -> None:
         self._layer: Layer | None = None
+        self._at_once = at_once
         self._soon = QTimer(parent)
         self._soon.setSingleShot(True)
         self._soon.setInterval(0)
@@ -50,4 +53,5 @@ class LayerWatch:
                 getattr(layer.events, name).connect(self._begin)
 
     def _begin(self, _event: Any = None) -> None:
+        self._at_once()
         self._soon.start()
