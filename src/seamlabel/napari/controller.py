@@ -21,7 +21,7 @@ from seamlabel.napari.launcher import Launcher
 from seamlabel.napari.layer_watch import LayerWatch
 from seamlabel.napari.mending import Mender
 from seamlabel.napari.open_image import open_into
-from seamlabel.napari.pictures import describe
+from seamlabel.napari.pictures import OWN, describe
 from seamlabel.napari.reopening import Reopener
 from seamlabel.napari.result.control import ResultControl
 from seamlabel.napari.rows import sentence
@@ -162,7 +162,8 @@ class Controller:
             emitter.connect(slot)
 
     def _images(self) -> list[Image]:
-        return [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        return [layer for layer in images if not layer.metadata.get(OWN, {}).get("measurement")]
 
     def _layers_changed(self, _event: Any = None) -> None:
         images = self._images()

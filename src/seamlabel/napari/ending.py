@@ -14,7 +14,6 @@ from seamlabel.napari.result.shown import Shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seamlabel.engine.table import Table
     from seamlabel.events import RunFinished
     from seamlabel.napari.canvas import Canvas
     from seamlabel.napari.progress import Progress
@@ -40,8 +39,6 @@ class Ending:
         Called with an error of a run that did not begin; returns whether it told it.
     array : array-like or None
         The image, where it has no path.
-    table : dict of str to 1-D ndarray, or None
-        What is known of every object.
     """
 
     canvas: Canvas
@@ -54,7 +51,6 @@ class Ending:
     merged: Shown | None
     refused: Callable[[BaseException], bool] | None
     array: Any
-    table: Table | None
 
     def tell(self, error: tuple[BaseException, str] | None, cancelled: bool) -> Shown | None:
         """Tell how it ended; return what the result panel is to show, None if that stays as it is."""
@@ -101,7 +97,6 @@ class Ending:
             layer=self.canvas.labels_layer,
             progress=progress,
             report=result.report if result else None,
-            table=self.table,
             array=self.array,
             saved=self.saved,
             n_objects=result.n_objects if result else 0,

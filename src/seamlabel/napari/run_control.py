@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-    from seamlabel.engine.table import Table
     from seamlabel.io.journal import Unfinished
     from seamlabel.napari.canvas import Canvas
     from seamlabel.napari.result.shown import Shown
@@ -69,7 +68,6 @@ class RunControl:
         self._saved = self._showing = False
         self._merged: Shown | None = None  # what is merged again, if that is what goes on
         self._array: Any = None
-        self._tables: list[Table] = []
         self.on_begin: Callable[[], None] = lambda: None
         self.on_end: Callable[[], None] = lambda: None
         self.on_states: Callable[[], None] = lambda: None
@@ -108,7 +106,6 @@ class RunControl:
             Go on although the method changed: finished tiles stay as they are.
         """
         self._saved, self._showing, self._merged, self._array = saved, False, None, array
-        tables = self._tables = []
         how: dict[str, Any] = {
             "unfinished": unfinished,
             "retry": True,
@@ -117,7 +114,7 @@ class RunControl:
         }
         if plan.executor == "threads":
             how["executor"] = lambda: self._made_threads(plan.workers)
-        self._begin(plan, lambda hold: run(plan, image=array, hold=hold, on_table=tables.append, **how))
+        self._begin(plan, lambda hold: run(plan, image=array, hold=hold, **how))
 
     def _made_threads(self, workers: int) -> ThreadExecutor:
         """Return threads that can be asked what they do when their run is over."""
@@ -126,17 +123,16 @@ class RunControl:
 
     def show(self, plan: Plan, unfinished: Unfinished) -> None:
         """Show the tiles of a run that did not reach its end, without going on with it."""
-        self._showing, self._merged, self._tables = True, None, []
+        self._showing, self._merged = True, None
         self._begin(plan, lambda _hold: retell(unfinished))
 
     def merge_again(self, shown: Shown, **asked: Any) -> None:
         """Merge the tiles of a kept run again; `asked` is for `seamlabel.engine.remerge.remerge`."""
         self._saved, self._showing, self._merged, self._array = shown.saved, False, shown, shown.array
-        tables = self._tables = []
         image = shown.array
         self._begin(
             shown.plan,
-            lambda hold: remerge(shown.run_dir, image=image, hold=hold, on_table=tables.append, **asked),
+            lambda hold: remerge(shown.run_dir, image=image, hold=hold, **asked),
             streams=False,
         )
         self._canvas.labels_layer = shown.layer
@@ -266,8 +262,8 @@ class RunControl:
     def _ending(self) -> Ending:
         refused = self.on_refusal if not self.run_dir else None
         how = {"saved": self._saved, "showing": self._showing, "merged": self._merged, "refused": refused}
-        told = {"array": self._array, "table": self._tables[0] if self._tables else None}
-        return Ending(self._canvas, self._bar, self.plan, self.progress, self.run_dir, **how, **told)
+        how["array"] = self._array
+        return Ending(self._canvas, self._bar, self.plan, self.progress, self.run_dir, **how)
 
 
 def _passes(plan: Plan) -> list[tuple[list[int], int]]:

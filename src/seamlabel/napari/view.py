@@ -13,11 +13,23 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Layer
+    from numpy.typing import NDArray
 
 
 def camera(viewer: ViewerModel) -> Any:
     """Return the camera, which has moved within napari."""
     return getattr(viewer, "scene", viewer).camera
+
+
+def window(viewer: ViewerModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return from where to where the canvas shows the world in 2D, along the displayed axes.
+
+    A layer's `corner_pixels` say what napari has loaded: after zooming in, that is more than is seen.
+    """
+    size = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
+    half = np.array(size, float) / camera(viewer).zoom / 2
+    middle = np.array(camera(viewer).center[-2:], float)
+    return middle - half, middle + half
 
 
 def shown_axes(viewer: ViewerModel, layer: Layer) -> list[int]:

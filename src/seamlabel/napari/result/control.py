@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from seamlabel.engine.edits import Edit
+    from seamlabel.engine.table import Table
     from seamlabel.errors import Problem
     from seamlabel.napari.canvas import Canvas
     from seamlabel.napari.run_control import RunControl
@@ -45,6 +46,8 @@ class ResultControl(QObject):
     """Another run is shown, or none, or the same one after it was merged again."""
     wished = Signal()
     """`wish` is another one."""
+    measured = Signal()
+    """`table` is another one."""
     busy_changed = Signal(bool)
     """Whether a run or merge is under way."""
     form_wished = Signal(dict, bool)
@@ -60,6 +63,8 @@ class ResultControl(QObject):
         super().__init__()
         self.viewer, self.canvas, self.run = viewer, canvas, run
         self.shown: Shown | None = None
+        self.table: Table | None = None
+        """What is known of every object that is shown, by column; None until it is measured."""
         self.wish = Wish()
         self._before: list[Wish] = []
         self._after: list[Wish] = []
@@ -86,12 +91,18 @@ class ResultControl(QObject):
         if shown is not None and self._asked is not None:
             shown = replace(shown, written=self._asked)
         self.shown, self._asked = shown, None
+        self.table = None
         self.wish = shown.written if shown else Wish()
         self._before, self._after = [], []
         self._forget_review()
         self.problems = ()
         self.opened.emit()
         self.wished.emit()
+
+    def set_table(self, table: Table) -> None:
+        """Take what was measured of the objects that are shown."""
+        self.table = table
+        self.measured.emit()
 
     @property
     def layer(self) -> Labels | None:

@@ -10,6 +10,7 @@ from seamlabel.napari.result.health import HealthBox
 from seamlabel.napari.result.highlight import Highlight
 from seamlabel.napari.result.merge_box import MergeBox
 from seamlabel.napari.result.seams import SeamsBox
+from seamlabel.napari.result.table_part import TablePart
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -18,4 +19,4 @@ if TYPE_CHECKING:
 def make_parts() -> list[QWidget]:
     """Return new parts for one dock."""
     highlight = Highlight()
-    return [FailedBox(), HealthBox(), MergeBox(), SeamsBox(highlight), EditsBox(highlight)]
+    return [FailedBox(), HealthBox(), MergeBox(), SeamsBox(highlight), EditsBox(highlight), TablePart()]

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from seamlabel.engine.edits import Edit
-    from seamlabel.engine.table import Table
     from seamlabel.kernels.report import MergeReport
     from seamlabel.plan import Plan
     from seamlabel.spec import RunSpec
@@ -68,8 +67,6 @@ class Shown:
         What became of the tiles.
     report : MergeReport or None
         What happened at the seams; None where it has to be read from the run directory.
-    table : dict of str to 1-D ndarray, or None
-        What is known of every object, by column; None where it has to be measured.
     array : array-like or None
         The image, where it has no path.
     saved : bool
@@ -86,7 +83,6 @@ class Shown:
     layer: Labels | None
     progress: Progress
     report: MergeReport | None = None
-    table: Table | None = None
     array: Any = None
     saved: bool = True
     n_objects: int = 0
