@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from seamlabel.plan import Plan
 
 NAME = "Selected objects"
-COLOR = (1.0, 1.0, 0.2, 1.0)
+WIDTH = 2
+"""Of an outline, in pixels of the level that is shown. napari's own contours complain of 3D."""
+COLOR = (1.0, 1.0, 1.0, 1.0)
 TINY, WELL = 8, 60
 """Pixels of the screen: what is smaller cannot be made out, and how large it is shown then."""
 STILL = 4
@@ -53,9 +55,14 @@ class ObjectLink:
         self._live: Live | None = None
         self._plan: Plan | None = None
         self._table: Table = {}
-        self._lookup = Lookup(0, np.uint8)
+        self._lookup = _Outlines(0, np.uint8)
         viewer.mouse_drag_callbacks.append(self._pressed)
         viewer.layers.events.removed.connect(self._removed)
+
+    def forget(self) -> None:
+        """Have no objects."""
+        self._drop()
+        self._labels = None
 
     def follow(self, labels: Labels | None, plan: Plan, table: Table) -> None:
         """Have other objects from now on, none of them outlined."""
@@ -88,7 +95,7 @@ class ObjectLink:
             redraw(self.outline)
 
     def go_to(self, row: int) -> None:
-        """Bring an object into sight, and so large that it can be seen; move nothing where it is both."""
+        """Bring an object's middle into sight, and make it so large that it can be seen, where it is not."""
         if self._labels is None or self._labels not in self._viewer.layers:
             return
         low, high, given = self._span(row)
@@ -106,7 +113,7 @@ class ObjectLink:
             eye.zoom = WELL / extent
         elif dims.ndisplay == 2:
             left, right = window(self._viewer)
-            if (left <= begin).all() and (end <= right).all():
+            if (left <= middle[shown]).all() and (middle[shown] <= right).all():
                 return
         eye.center = tuple(middle[shown])
 
@@ -147,7 +154,6 @@ class ObjectLink:
             metadata={OWN: {"selection": True}},
             **place_of(labels),
         )
-        self.outline.contour = 2
         self.outline.editable = False
         add_above(self._viewer, self.outline, self._topmost(labels))
 
@@ -194,6 +200,24 @@ class ObjectLink:
         value = value[1] if isinstance(value, tuple) else value
         if value is not None and int(value) > 0:
             self._on_click(int(value), bool(modifiers))
+
+
+class _Outlines(Lookup):
+    """Values at the rims of labels; inside nothing."""
+
+    def __call__(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Return the values of labels where others are near, along the axes that are read."""
+        rim = np.zeros(labels.shape, bool)
+        for axis in range(labels.ndim):
+            for step in range(1, WIDTH + 1):
+                one, other = (
+                    (slice(None),) * axis + (slice(step, None),),
+                    (slice(None),) * axis + (slice(-step),),
+                )
+                differ = labels[one] != labels[other]
+                rim[one] |= differ
+                rim[other] |= differ
+        return np.where(rim, super().__call__(labels), self.dtype.type(0))
 
 
 def _corners(low: NDArray[Any], high: NDArray[Any], shown: list[int]) -> Iterator[NDArray[Any]]:

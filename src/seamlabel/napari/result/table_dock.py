@@ -48,10 +48,12 @@ class TableDock(TableView):
         self.destroyed.connect(self._end)
 
     def show_table(self, columns: Sequence[Column]) -> None:
-        """Show the objects of the run that is shown now."""
+        """Show the objects of the run that is shown now; without columns, wait for them."""
         control = self._control
-        if control.shown is not None and control.table is not None:
-            self.setEnabled(True)
+        self.setEnabled(bool(columns))
+        if not columns:
+            self.link.forget()
+        elif control.shown is not None and control.table is not None:
             self.link.follow(control.layer, control.shown.plan, control.table)
             self.set_columns(columns)
 
@@ -74,7 +76,7 @@ class TableDock(TableView):
 
     def _clicked(self, label: int, add: bool) -> None:
         table = self._control.table
-        if table is None or not self.isEnabled():
+        if table is None:
             return
         row = int(np.searchsorted(table["id"], label))
         if row < table["id"].size and table["id"][row] == label:

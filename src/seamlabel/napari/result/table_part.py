@@ -117,7 +117,6 @@ class TablePart(QWidget):
             make_columns(table, shown.plan.axes) if shown is not None and table is not None else ()
         )
         if self._view is not None:
-            self._view.setEnabled(bool(self._columns))
             self._view.show_table(self._columns)
         if control.layer is not None:
             control.layer.features = self._features()

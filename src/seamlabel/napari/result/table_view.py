@@ -84,7 +84,9 @@ class TableView(QWidget):
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         rows.setDefaultSectionSize(ROW_HEIGHT)
         rows.hide()
-        header.setHighlightSections(False)
+        # With many rows selected, headers ask for seconds whether whole columns are.
+        for one in (rows, header):
+            one.setSelectionModel(QItemSelectionModel(self.model, table))
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         header.setSortIndicatorClearable(True)
         table.setSortingEnabled(True)
@@ -175,9 +177,10 @@ class TableView(QWidget):
         self.table.scrollTo(index)
 
     def _positions(self) -> NDArray[np.intp]:
-        ranges = self.table.selectionModel().selection()
-        parts = [np.arange(one.top(), one.bottom() + 1) for one in ranges]
-        return np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.intp)
+        chosen = np.zeros(self.model.shown.size, bool)
+        for one in self.table.selectionModel().selection():
+            chosen[one.top() : one.bottom() + 1] = True
+        return np.flatnonzero(chosen)
 
     def _selection_changed(self) -> None:
         self._tell_count()
