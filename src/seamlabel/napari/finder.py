@@ -44,8 +44,9 @@ class Finder(QObject):
         return found
 
     def stop(self) -> None:
-        """Look no more."""
-        self._busy.stop()
+        """Look no more; safe to call after the application is gone."""
+        with suppress(RuntimeError):
+            self._busy.stop()
 
     def _look_again(self) -> None:
         """Say that what is known is old, once the lock of the run that was under way is gone."""
