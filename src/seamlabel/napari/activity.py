@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QWidget
 
-SECONDS = 0.5
+SECONDS = 1.0
 """Between two changes in the activity dock: each one handles all of the window's events."""
 
 

@@ -59,7 +59,8 @@ class Canvas:
         self._stale = False
         self._refreshed = 0.0
         self._pause = 1 / preferences().redraws
-        self._grid_stale = False
+        self._grid_stale = self._states_stale = False
+        self._grid_drawn = 0.0
         self._drawn: tuple[list[tuple[int, ...]], Placement] | None = None
         self._grid = self._labels = Live([lazy(np.zeros((1, 1), np.uint8))])
 
@@ -123,7 +124,7 @@ class Canvas:
         for tile, state in states.items():
             if self.states.state(tile) != state:
                 self.states.set(tile, state)
-                self._grid_stale = True
+                self._states_stale = True
 
     def tile_under(self, position: Sequence[float]) -> int | None:
         """Return the tile at a world position, or None outside the grid."""
@@ -252,8 +253,10 @@ class Canvas:
 
     def refresh(self) -> None:
         """Draw what has changed, not oftener than the viewer can take it."""
-        if self._grid_stale and self._has(self.grid_layer):
-            self._grid_stale = False
+        waited = self.stream is None or monotonic() - self._grid_drawn >= self._pause
+        if (self._grid_stale or (self._states_stale and waited)) and self._has(self.grid_layer):
+            self._grid_stale = self._states_stale = False
+            self._grid_drawn = monotonic()
             self._grid.update()
             redraw(self.grid_layer)
         wait = self._pause if self._viewer.dims.ndisplay == 2 else max(REFRESH_3D, self._pause)

@@ -110,7 +110,8 @@ class Telling:
         if not self._segments:
             return "Nothing is lost: labels and tiles stay as they were."
         counts = self._progress.states
-        done = f"{counts['done'] + counts['empty']:,} of {many(len(self._plan.grid), 'tile')} are done. "
+        total = self._progress.total or len(self._plan.grid)
+        done = f"{counts['done'] + counts['empty']:,} of {many(total, 'tile')} are done. "
         if self._plan.run_dir is None:
             return f"{done}Labels of this run are not saved: they would be lost."
         return f"{done}They are kept: open the image again and press Resume to go on."
