@@ -31,6 +31,9 @@ def test_threads_are_chosen_first_and_the_scheduler_is_asked_for_with_dask_only(
     part = dock.form.tiles.run_on
     assert part.place.currentText() == "Threads"
     assert (dock.form.value().executor, dock.form.value().timeout) == ("auto", None)
+    assert not visible(dock, part.place), "folded"
+    dock.click(part.header)
+    assert visible(dock, part.place)
     assert not visible(dock, part.scheduler)
     choose(dock, "Dask")
     assert visible(dock, part.scheduler)
@@ -65,8 +68,9 @@ def test_values_of_a_spec_are_shown_and_given_back(qtbot, executor):
     form = RunOnForm()
     qtbot.addWidget(form)
     scheduler = "tcp://h:1" if executor == "dask" else None
-    form.set_values(executor, scheduler, 30.0)
-    assert form.values() == {"executor": executor, "scheduler": scheduler, "timeout": 30.0}
+    form.set_values(executor, scheduler, 30.25, 3, 0)
+    shown = {"workers": 3, "retries": 0, "timeout": 30.25}
+    assert form.values() == {"executor": executor, "scheduler": scheduler, **shown}
 
 
 def test_dask_is_grey_with_what_installs_it_where_it_is_missing(qtbot, monkeypatch):

@@ -19,6 +19,7 @@ from seamlabel.napari.canvas import Canvas
 from seamlabel.napari.grid_control import GridControl
 from seamlabel.napari.launcher import Launcher
 from seamlabel.napari.layer_watch import LayerWatch
+from seamlabel.napari.measuring import Measuring
 from seamlabel.napari.mending import Mender
 from seamlabel.napari.open_image import open_into
 from seamlabel.napari.pictures import OWN, describe
@@ -63,6 +64,7 @@ class Controller:
         self.mender = Mender(viewer, form, self.launch, self.grid, self.results)
         self.mender.choose = self.choose
         self.reopener = Reopener(viewer, form, self.grid, self.results, self.mender.choose_image)
+        self._measuring = Measuring(viewer, form)
         self.plan: Plan | None = None
         self._store: ImageInfo | None = None
         self._seen: Image | None = None
@@ -79,6 +81,8 @@ class Controller:
         if self._closed:
             return
         self._closed = True
+        self._measuring.end()
+        self._form.memory.write()
         self.run.close()
         self.results.close()
         self.launch.finder.stop()
@@ -172,6 +176,7 @@ class Controller:
             active = self._viewer.layers.selection.active
             chosen = active if active in images else (images[-1] if images else None)
         self._form.image.set_layers(images, chosen)
+        self._form.image.set_masks([layer for layer in self._viewer.layers if isinstance(layer, Labels)])
         self._form.image.empty.tell(any(isinstance(layer, Labels) for layer in self._viewer.layers))
         self._look.start(0)
 
@@ -229,6 +234,7 @@ class Controller:
             return
         try:
             self.plan = self.launch.follow(resolve(spec, self._target_info()))
+            self._form.show_plan(self.plan)
         except SpecError as error:
             self._show_problems(error)
             return
@@ -236,7 +242,6 @@ class Controller:
             self._no_plan()
             self._bar.set_ready(False, str(error))
             return
-        self._form.show_plan(self.plan)
         self._bar.set_ready(True)
         self.grid.follow(self.plan, self._form.image.picture, self._form.image.level_index())
 
@@ -259,6 +264,7 @@ class Controller:
     # -- the run -------------------------------------------------------------------------------
 
     def _run_begins(self) -> None:
+        self._form.memory.write()
         self.grid.stay()
         self._enable(False)
         self.results.set_busy(True)
@@ -273,6 +279,6 @@ class Controller:
             self.grid.stay()  # the states of the run stay to be seen until a value changes
 
     def _enable(self, enabled: bool) -> None:
-        for section in (self._form.image, self._form.method, self._form.save):
+        for section in (self._form.image, self._form.method, self._form.objects, self._form.save):
             section.setEnabled(enabled)
         self._form.tiles.lock(not enabled)

@@ -1,30 +1,39 @@
-"""The "Image" section: which layer or OME-Zarr, which level, which channel."""
+"""The "Image" section: which layer or OME-Zarr, level, channels, time points, planes; what to skip."""
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
+from seamlabel.axes import TIME
+from seamlabel.napari.channel_picker import ChannelPicker
+from seamlabel.napari.image_texts import (
+    channel_names,
+    channel_numbers,
+    describe,
+    level_items,
+    shown_channel,
+)
 from seamlabel.napari.path_row import PathRow
-from seamlabel.napari.pictures import OWN, axes_given, channel_shown, guess_axes
+from seamlabel.napari.pictures import OWN, axes_given, guess_axes
 from seamlabel.napari.rows import Note, Section, combo_box
-from seamlabel.sizes import human
+from seamlabel.napari.skip_form import SkipForm
+from seamlabel.napari.stack_form import StackForm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari.layers import Image
+    from napari.layers import Image, Labels
 
-    from seamlabel.axes import ImageInfo, LevelInfo
     from seamlabel.errors import Problem
     from seamlabel.napari.pictures import Picture
+    from seamlabel.spec import RunSpec
 
+OURS = {"tiles", "provisional"}
+"""Notes on Labels layers that come and go with a run."""
 SAMPLES = {"cells_2d": "Cells, 2D", "nuclei_3d": "Nuclei, 3D"}
-UNITS = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "angstrom": "Å", "meter": "m"}
 
 
 class ImageForm(Section):
@@ -37,7 +46,7 @@ class ImageForm(Section):
     sample_requested = Signal(str)
     """A sample was asked for by name."""
     level_changed = Signal()
-    """Another level; comes before `changed`, so that sizes can follow first."""
+    """Another level, or planes one by one; comes before `changed`, so that sizes can follow first."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Image", parent)
@@ -49,7 +58,11 @@ class ImageForm(Section):
         self.axes = QLineEdit()
         self.axes.setMaximumWidth(90)
         self.level = combo_box()
-        self.channel = combo_box()
+        self.channel = ChannelPicker()
+        self._given: tuple[Any, tuple[int, ...]] = (None, ())  # channels as a spec named them, and which
+        self._method = ""
+        self.stack = StackForm(self)
+        self.skip = SkipForm(self)
         self.summary = Note("muted", self)
         self.axes_note = Note("muted", self)
         self._axes_given = False
@@ -62,10 +75,15 @@ class ImageForm(Section):
         self.rows.addRow(self.axes_note)
         self.add("level", "Level", self.level, "Resolution to segment; 0 is full")
         self.add("channels", "Channel", self.channel, "What the method gets to see")
+        self.channel_note = Note("muted", self)
+        self.rows.addRow(self.channel_note)
+        self.add_part(self.stack)
+        self.add_part(self.skip)
         self.layers.currentIndexChanged.connect(self._picked)
         self.axes.editingFinished.connect(self._axes_edited)
         self.level.currentIndexChanged.connect(self._level_picked)
-        self.channel.currentIndexChanged.connect(self.changed)
+        self.channel.changed.connect(self._channels_picked)
+        self.stack.planes_changed.connect(self.level_changed)
         self.path.chosen.connect(self.open_requested)
         self.empty.sample.connect(self.sample_requested)
         self.set_picture(None)
@@ -92,17 +110,15 @@ class ImageForm(Section):
 
     def look_again(self) -> None:
         """Have the chosen layer looked at anew, with what was chosen of it kept as far as it goes."""
-        layer, kept = self.layer(), (self.level.currentIndex(), self.channel.currentIndex())
+        layer = self.layer()
         if layer is not None and (axes_given(layer) or len(self.axes.text()) != layer.ndim + layer.rgb):
             self.axes.setText(guess_axes(layer))
             self._axes_given = axes_given(layer)
         self.image_changed.emit()
-        for combo, index in zip((self.level, self.channel), kept, strict=True):
-            if 0 <= index < combo.count():
-                combo.setCurrentIndex(index)
 
     def set_picture(self, picture: Picture | None) -> None:
         """Show what is known of the chosen image; None while there is none."""
+        same = picture is not None and self.picture is not None and picture.layer is self.picture.layer
         self.picture, self.wrong = picture, None
         self._show_path()
         self.summary.say(describe(picture.info, 0) if picture else "")
@@ -112,15 +128,34 @@ class ImageForm(Section):
             self.axes.setText(picture.info.names)
         stack = plain and not self._axes_given and picture.info.names == "zyx"
         self.axes_note.say("z y x: type t y x if this is time" if stack else "")
-        self._refill(self.level, _levels(picture))
-        self.show_row("level", picture is not None and len(picture.levels) > 1)
-        self._refill(self.channel, _channels(picture))
-        self.show_row("channels", self.channel.count() > 1)
-        shown = _shown_channel(picture)
-        if shown is not None:
-            self.channel.blockSignals(True)
-            self.channel.setCurrentIndex(shown)
-            self.channel.blockSignals(False)
+        self.skip.setVisible(picture is not None)
+        self.stack.set_info(picture.info if picture else None)
+        if not same:  # what was chosen for another image
+            self.stack.time.set_range(None)
+            self.skip.set_values(None, None)
+        self._show_levels(picture, same)
+        self._show_channels(picture, same)
+        self._follow_level()
+
+    def _show_levels(self, picture: Picture | None, same: bool) -> None:
+        """List the levels; of the same image the chosen one stays."""
+        before = self.level.currentIndex() if same else 0
+        self.level.blockSignals(True)
+        self.level.clear()
+        for text, number in level_items(picture):
+            self.level.addItem(text, number)
+        self.level.setCurrentIndex(before if 0 <= before < self.level.count() else 0)
+        self.level.blockSignals(False)
+        self.show_row("level", self.level.count() > 1)
+
+    def _show_channels(self, picture: Picture | None, same: bool) -> None:
+        """List the channels, that of the layer chosen; of the same image what is chosen stays."""
+        names = channel_names(picture)
+        if not (same and names == list(self.channel.names)):
+            self._given = (None, ())
+            self.channel.set_channels(names, (shown_channel(picture) or 0,) if names else ())
+        self.show_row("channels", len(names) > 1)
+        self._tell_channels()
 
     def refuse(self, wrong: Problem | None) -> None:
         """Show what is wrong with the path that was given; None if nothing is, or it was taken back."""
@@ -139,15 +174,65 @@ class ImageForm(Section):
         if self.picture is None:
             return {"image": None}
         level = self.picture.at(self.level_index())[2]
-        return {"image": self.picture.path, "level": level, "channels": self.channel.currentData()}
+        own = {"image": self.picture.path, "level": level, "channels": self._channel_values()}
+        return {**own, **self.stack.values(), **self.skip.values()}
 
-    def set_values(self, level: int, channels: tuple[int | str, ...] | None) -> None:
-        """Show a level and channels of the chosen image."""
-        self.level.setCurrentIndex(min(level, self.level.count() - 1))
-        if channels and self.picture is not None:
-            names = self.picture.info.channels
-            index = tuple(names.index(c) if c in names else int(c) for c in channels)
-            self.channel.setCurrentIndex(max(0, self.channel.findData(index)))
+    def set_spec(self, spec: RunSpec) -> None:
+        """Show all that a spec says of the chosen image; tells nobody."""
+        if self.picture is not None and self.picture.path is not None:  # a level of an array is an image
+            self.level.setCurrentIndex(min(spec.level, self.level.count() - 1))
+        self._follow_level()
+        if self.picture is not None and self.channel.count():
+            picked = channel_numbers(spec.channels, self.picture.info.channels, self.channel.count())
+            if picked:
+                self.channel.choose(*picked)
+            self._given = (spec.channels, picked) if picked or self.channel.count() == 1 else (None, ())
+        self.stack.set_planes(spec.planes, spec.merge.z_link)
+        self.skip.set_values(spec.skip_empty, spec.skip_level)
+
+    def time_range(self) -> tuple[int, int] | None:
+        """Return the first time point to segment and the one after the last; None for all."""
+        return self.stack.time.range()
+
+    def set_step(self, axis: str, step: int) -> None:
+        """Take note of where the viewer looks along an axis, by its letter."""
+        if axis == TIME:
+            self.stack.time.set_step(step)
+
+    def set_masks(self, layers: Sequence[Labels]) -> None:
+        """Offer the user's Labels layers as masks."""
+        self.skip.set_masks([layer for layer in layers if not OURS & set(layer.metadata.get(OWN, ()))])
+
+    def mask(self) -> Any:
+        """Return the array of the mask to run with, None if there is none or the spec has its path."""
+        return self.skip.mask()
+
+    def set_method(self, title: str, most: int | None) -> None:
+        """Take note of how many channels the method takes; None for any number."""
+        self._method = title
+        self.channel.set_limit(most)
+        self._tell_channels()
+
+    def _tell_channels(self) -> None:
+        most, left = self.channel.limit, self.channel.left_out()
+        plural = "channel" if most == 1 else "channels"
+        self.channel_note.say(f"{self._method} takes {most} {plural}: {left} left out" if left > 0 else "")
+
+    def _channels_picked(self) -> None:
+        self._tell_channels()
+        self.changed.emit()
+
+    def _channel_values(self) -> Any:
+        """Return the channels as a spec gave them, as long as they are those."""
+        chosen = self.channel.chosen()
+        if self.channel.count() and chosen == self._given[1]:
+            return self._given[0]
+        return chosen or None
+
+    def _follow_level(self) -> None:
+        if self.picture is not None:
+            info, _, level = self.picture.at(self.level_index())
+            self.skip.set_levels(len(info.levels), level, info.label_values(info.levels[level].shape))
 
     def _show_path(self) -> None:
         self.path.set_path((self.picture.path or "") if self.picture else "")
@@ -160,6 +245,7 @@ class ImageForm(Section):
         self.image_changed.emit()
 
     def _level_picked(self) -> None:
+        self._follow_level()
         self.level_changed.emit()
         self.changed.emit()
 
@@ -167,14 +253,6 @@ class ImageForm(Section):
         if self.picture is None or self.axes.text() != self.picture.info.names:
             self._axes_given = True
             self.image_changed.emit()
-
-    @staticmethod
-    def _refill(combo: QComboBox, items: list[tuple[str, Any]]) -> None:
-        combo.blockSignals(True)
-        combo.clear()
-        for text, data in items:
-            combo.addItem(text, data)
-        combo.blockSignals(False)
 
 
 class _Empty(QWidget):
@@ -209,57 +287,3 @@ class _Empty(QWidget):
         """Say how to get an image; `labels` tells that there are labels to be seen."""
         start = "Labels cannot be segmented: add an image. " if labels else ""
         self.text.say(f"{start}Drop an OME-Zarr here, or try a sample:")
-
-
-def describe(info: ImageInfo, level: int) -> str:
-    """Return an image in a line: ``"YX · 4,096 × 4,096 · uint16 · 34 MB · 0.5 µm"``."""
-    shape = info.levels[level].shape
-    size = human(prod(shape) * np.dtype(info.dtype).itemsize)
-    sizes = " × ".join(f"{n:,}" for n in shape)
-    parts = [info.names.upper(), sizes, info.dtype, size, pixel_size(info, info.levels[level])]
-    return " · ".join(part for part in parts if part)
-
-
-def pixel_size(info: ImageInfo, level: LevelInfo) -> str:
-    """Return a level's pixel size, ``"0.5 µm"`` or ``"2 × 0.5 × 0.5 µm"``; "" without units."""
-    space = [(s, a.unit) for s, a in zip(level.scale, info.axes, strict=True) if a.tiled]
-    unit = next((u for _, u in space if u), None)
-    if unit is None:
-        return ""
-    sizes = [f"{s:.3g}" for s, _ in space]
-    text = sizes[0] if len(set(sizes)) == 1 else " × ".join(sizes)
-    return f"{text} {UNITS.get(unit, unit)}"
-
-
-def _levels(picture: Picture | None) -> list[tuple[str, Any]]:
-    items = []
-    for k, level in enumerate(picture.levels if picture else ()):
-        space = [n for n, a in zip(level.shape, picture.info.axes, strict=True) if a.tiled]
-        size = pixel_size(picture.info, level)
-        size = size.replace(" × ", "×")
-        text = f"{k}: {'×'.join(map(str, space))}" + (f" · {size}" if size else "")
-        items.append((text, k))
-    return items
-
-
-def _shown_channel(picture: Picture | None) -> int | None:
-    """Return the channel that a layer shows, of an OME-Zarr that was split into layers."""
-    if picture is None:
-        return None
-    names, name = picture.info.channels, picture.layer.name
-    known = picture.layer.metadata.get(OWN, {}).get("channel")
-    if known is not None or name not in names:
-        return channel_shown(picture) if known is None else known
-    return names.index(name)
-
-
-def _channels(picture: Picture | None) -> list[tuple[str, Any]]:
-    """Return one entry per channel, and one for all of them."""
-    if picture is None or picture.info.channel_axis is None:
-        return []
-    count = picture.info.shape[picture.info.channel_axis]
-    names = picture.info.channels or tuple(map(str, range(count)))
-    items: list[tuple[str, Any]] = [
-        (f"Channel {i}" if name == str(i) else name, (i,)) for i, name in enumerate(names)
-    ]
-    return [*items, ("All channels", tuple(range(count)))] if count > 1 else items

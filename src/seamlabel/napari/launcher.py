@@ -177,7 +177,9 @@ class Launcher:
             return
         self._prepare(plan)
         array = image.picture.at(image.level_index())[1]
-        self._run.start(plan, array, not self._form.save.temporary(), unfinished, accept)
+        save = self._form.save
+        mask, keep = image.mask(), save.keep()
+        self._run.start(plan, array, not save.temporary(), unfinished, accept, mask, keep)
 
     def _prepare(self, plan: Plan) -> None:
         """Place the tiles of a plan, and say that something begins."""

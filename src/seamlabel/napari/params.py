@@ -6,7 +6,8 @@ Knows dataclasses and annotations; nothing of backends, images or runs.
 from __future__ import annotations
 
 from dataclasses import MISSING, Field, fields
-from types import NoneType
+from math import isclose
+from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from magicgui.widgets import create_widget
@@ -18,6 +19,8 @@ from seamlabel.napari.typing_guard import TypingGuard
 from seamlabel.registry import options
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from magicgui.widgets.bases import ValueWidget
 
 FORM_OPTIONS = ("min", "max", "step", "choices")
@@ -77,29 +80,56 @@ class ParamsForm(Section):
     ----------
     kind : type
         The dataclass; see `seamlabel.registry.Backend.params`.
+    beside : dict
+        Widgets to put into the row of a parameter, by its name.
+    unless_set : collection of str
+        Parameters that have no row as long as they have their defaults.
     """
 
-    def __init__(self, kind: type[Any], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        kind: type[Any],
+        parent: QWidget | None = None,
+        beside: Mapping[str, QWidget] = MappingProxyType({}),
+        unless_set: Collection[str] = (),
+    ) -> None:
         super().__init__("", parent)
-        self.layout().itemAt(0).widget().hide()  # no header: it is part of a section
         self._widgets: dict[str, Any] = {}
         self._required: set[str] = set()
+        self._beside = beside
+        self._given: dict[str, tuple[Any, Any]] = {}  # what a row showed, and what it was given
+        self.defaults: dict[str, Any] = {}
         hints = get_type_hints(kind, include_extras=True)
         for field in fields(kind):
             extras = options(hints[field.name])
             if extras.get("in_form", True):
                 self._add(field, hints[field.name], extras)
+        self._hidden = {name for name in unless_set if name in self._widgets}
+        self._show_hidden()
 
     def value(self) -> dict[str, Any]:
         """Return the parameters by name; a text that is needed and not given is left out."""
-        values = {name: _get(widget) for name, widget in self._widgets.items()}
+        values = {name: self._value(name) for name in self._widgets}
         return {n: v for n, v in values.items() if not (n in self._required and v == "")}
 
-    def setValue(self, values: dict[str, Any]) -> None:
+    def setValue(self, values: Mapping[str, Any]) -> None:
         """Show these values; others stay."""
         for name, value in values.items():
             if name in self._widgets:
                 _set(self._widgets[name], value)
+                shown = _get(self._widgets[name])
+                if isinstance(value, float) and isclose(value, shown, abs_tol=0.01):
+                    self._given[name] = (shown, value)  # with all its digits
+        self._show_hidden()
+
+    def _value(self, name: str) -> Any:
+        value = _get(self._widgets[name])
+        shown, given = self._given.get(name, (None, None))
+        return value if shown is None or value != shown else given
+
+    def _show_hidden(self) -> None:
+        for name in self._hidden:
+            self.show_row(f"params.{name}", self._value(name) != self.defaults.get(name))
 
     def widget(self, name: str) -> QWidget:
         """Return the Qt widget of a parameter."""
@@ -111,11 +141,28 @@ class ParamsForm(Section):
         self._widgets[field.name] = made
         if field.default is not MISSING:
             _set(made, field.default)
+            self.defaults[field.name] = field.default
         elif field.default_factory is MISSING:
             self._required.add(field.name)
         made.changed.connect(self._emit)
         text = extras.get("label", field.name.replace("_", " ").capitalize())
-        self.add(f"params.{field.name}", text, self.widget(field.name), extras.get("tooltip", ""))
+        tip = extras.get("tooltip", "")
+        self.add(f"params.{field.name}", text, self._row(field.name, text, tip), tip)
+
+    def _row(self, name: str, text: str, tip: str) -> QWidget:
+        """Return the widget of a parameter, with what is to stand beside it."""
+        widget, beside = self.widget(name), self._beside.get(name)
+        if beside is None:
+            return widget
+        widget.setAccessibleName(text)
+        widget.setToolTip(tip)
+        both = QWidget()
+        row = QHBoxLayout(both)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        row.addWidget(widget, 1)
+        row.addWidget(beside)
+        return both
 
     def _emit(self, *_: Any) -> None:
         self.changed.emit()

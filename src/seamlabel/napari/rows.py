@@ -14,14 +14,20 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-if TYPE_CHECKING:
-    from qtpy.QtGui import QResizeEvent
+from seamlabel.napari.note import Note, restyle, whole_parts
 
+if TYPE_CHECKING:
     from seamlabel.errors import Problem
+
+__all__ = [
+    "INKS", "INPUTS", "Note", "Section", "combo_box", "mark", "restyle", "sentence", "style", "tool_button",
+    "whole_parts",
+]  # fmt: skip
 
 INKS = {
     "dark": {
@@ -60,6 +66,7 @@ def style(theme_type: str) -> str:
         "QScrollArea { border: none; }",
         'QToolButton[legend="true"] { padding: 1px 3px; border-radius: 3px; text-align: left; }',
         f'QToolButton[legend="true"]:checked {{ border: 1px solid {inks["muted"]}; }}',
+        'QToolButton[kind="fold"] { border: none; background: transparent; padding: 2px 0px; }',
         f'QFrame[kind="unfinished"] {{ border: 1px solid {inks["dim"]}; border-radius: 3px; }}',
     ]
     return "\n".join(rules)
@@ -76,61 +83,11 @@ ELSEWHERE = {
 INPUTS = (QLineEdit, QAbstractSpinBox, QComboBox)
 
 
-class Note(QLabel):
-    """A line of text under a field, hidden while it has nothing to say."""
-
-    def __init__(self, kind: str = "muted", parent: QWidget | None = None, selectable: bool = False) -> None:
-        super().__init__(parent)
-        self.setWordWrap(True)
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        if selectable:
-            self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self.setIndent(0)
-        self._said = ""
-        self._kind(kind)
-        self.hide()
-
-    def say(self, text: str, kind: str | None = None) -> None:
-        """Show `text`, or hide if it is empty; `kind` names a colour."""
-        if kind is not None and kind != self.property("kind"):
-            self._kind(kind)
-        self._said = text
-        self.setText(whole_parts(text))
-        self._fit(self.width() if self.isVisible() or not self.parent() else self.parent().width())
-        self.setVisible(bool(text))
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Be as high as the lines of the text are at this width."""
-        super().resizeEvent(event)
-        self._fit(event.size().width())
-
-    def _fit(self, width: int) -> None:
-        # QFormLayout asks for the height before it knows the width: the text would lie over other rows.
-        if self._said:
-            self.setMinimumHeight(0)  # or it would count as part of the text's height
-            self.setFixedHeight(self.heightForWidth(max(1, width)))
-
-    def text(self) -> str:
-        """Return what was said, with the spaces that it was said with."""
-        return self._said
-
-    def _kind(self, kind: str) -> None:
-        self.setProperty("kind", kind)
-        restyle(self)
-
-
 def tool_button(text: str, tip: str) -> QPushButton:
     """Return a button with a tooltip."""
     button = QPushButton(text)
     button.setToolTip(tip)
     return button
-
-
-def restyle(widget: QWidget) -> None:
-    """Apply the style sheet anew, after a property that it asks for has changed."""
-    widget.style().unpolish(widget)
-    widget.style().polish(widget)
 
 
 def mark(widget: QWidget, wrong: bool) -> None:
@@ -139,9 +96,9 @@ def mark(widget: QWidget, wrong: bool) -> None:
     if layout is not None and not isinstance(widget, INPUTS):
         parts = [layout.itemAt(i).widget() for i in range(layout.count())]
         for part in parts:
-            if isinstance(part, INPUTS):
+            if part is not None:
                 mark(part, wrong)
-    elif bool(widget.property("wrong")) != wrong:
+    elif isinstance(widget, INPUTS) and bool(widget.property("wrong")) != wrong:
         widget.setProperty("wrong", wrong)
         restyle(widget)
 
@@ -163,48 +120,79 @@ def combo_box() -> QComboBox:
     return combo
 
 
-def whole_parts(text: str, longest: int = 28) -> str:
-    """Return text whose short parts between dots are not broken at the end of a line."""
-    parts = text.split(" · ")
-    return " · ".join(p.replace(" ", "\u00a0") if len(p) <= longest else p for p in parts)
-
-
 class Section(QWidget):
-    """A headed part of the form whose rows can carry problems.
+    """A headed part of the form whose rows can carry problems; may have parts that are sections too.
 
     Parameters
     ----------
     title : str
-        The header.
+        The header; "" for none.
+    folded : bool
+        The header is a button that opens and closes the rows; they are closed at first.
     """
 
     changed = Signal()
     """A value in this section is another one now."""
 
-    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+    def __init__(self, title: str, parent: QWidget | None = None, folded: bool = False) -> None:
         super().__init__(parent)
-        header = QLabel(title)
-        header.setProperty("kind", "header")
-        header.setIndent(0)
-        self.rows = QFormLayout()
+        self._title = title
+        self.parts: list[Section] = []
+        self._fields: dict[str, tuple[QWidget, Note]] = {}
+        self.body = QWidget()
+        self.rows = QFormLayout(self.body)
         self.rows.setContentsMargins(0, 0, 0, 0)
         self.rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         self.rows.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
         self.rows.setHorizontalSpacing(8)
         self.rows.setVerticalSpacing(4)
+        self.header = self._head(folded) if title else None
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addWidget(header)
-        column.addLayout(self.rows)
-        self._fields: dict[str, tuple[QWidget, Note]] = {}
+        if self.header is not None:
+            column.addWidget(self.header)
+        column.addWidget(self.body)
+
+    def _head(self, folded: bool) -> QLabel | QToolButton:
+        if not folded:
+            header = QLabel(self._title)
+            header.setProperty("kind", "header")
+            header.setIndent(0)
+            return header
+        button = QToolButton()
+        button.setText(self._title)
+        button.setProperty("kind", "fold")
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        button.setArrowType(Qt.ArrowType.RightArrow)
+        button.setAutoRaise(True)
+        button.setCheckable(True)
+        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        button.setToolTip("Show or hide these rows")
+        button.toggled.connect(self._unfolded)
+        self.body.hide()
+        return button
+
+    def _unfolded(self, shown: bool) -> None:
+        self.header.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
+        self.body.setVisible(shown)
+
+    def unfold(self, shown: bool = True) -> None:
+        """Open or close the rows, if they can be folded."""
+        if isinstance(self.header, QToolButton):
+            self.header.setChecked(shown)
+
+    def tell(self, text: str) -> None:
+        """Say behind the title what is set in here, to be read while it is folded."""
+        self.header.setText(f"{self._title} · {text}" if text else self._title)
 
     def add(self, field: str, text: str, widget: QWidget, tip: str = "") -> None:
         """Add a row for `field` of the spec, with a place for its problem under it."""
         note = Note("problem", self)
         widget.setToolTip(tip)
         if text:
-            widget.setAccessibleName(text)
+            widget.setAccessibleName(text.replace("&", ""))
         if text:
             self.rows.addRow(text, widget)
         else:
@@ -217,9 +205,21 @@ class Section(QWidget):
         self.rows.addRow(note)
         self._fields[field] = (widget, note)
 
+    def add_part(self, part: Section) -> None:
+        """Add a section under the rows so far; its problems and changes are those of this one."""
+        self.parts.append(part)
+        self.rows.addRow(part)
+        part.changed.connect(self.changed)
+
     def show_row(self, field: str, visible: bool) -> None:
         """Show or hide a row."""
         self.rows.setRowVisible(self._fields[field][0], visible)
+        if not visible:
+            self._fields[field][1].say("")
+
+    def wrongs(self) -> list[Problem]:
+        """Return what is wrong with values that could not even be part of a spec."""
+        return [problem for part in self.parts for problem in part.wrongs()]
 
     def show_problems(self, problems: list[Problem]) -> list[Problem]:
         """Show the problems of this section's fields, clear all others; return those of no field here."""
@@ -231,9 +231,9 @@ class Section(QWidget):
             else:
                 rest.append(problem)
         for field, text in said.items():
-            widget, note = self._fields[field]
-            mark(widget, bool(text))
-            note.say(text)
+            self.show_error(text, field)
+        for part in self.parts:
+            rest = part.show_problems(rest)
         return rest
 
     def show_error(self, text: str, field: str) -> None:
@@ -241,11 +241,14 @@ class Section(QWidget):
         widget, note = self._fields[field]
         mark(widget, bool(text))
         note.say(text)
+        if text:
+            self.unfold()
 
     def titles(self, problems: list[Problem]) -> list[str]:
         """Return the names of those fields of this section that problems are about."""
         fields = {problem.field for problem in problems}
-        return [w.accessibleName() for field, (w, _) in self._fields.items() if field in fields]
+        own = [w.accessibleName() for field, (w, _) in self._fields.items() if field in fields]
+        return own + [title for part in self.parts for title in part.titles(problems)]
 
     def problem(self, field: str) -> str:
         """Return the problem shown at a field, "" for none."""

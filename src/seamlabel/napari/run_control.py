@@ -89,6 +89,8 @@ class RunControl:
         saved: bool,
         unfinished: Literal["resume", "restart"] = "resume",
         accept: bool = False,
+        mask: Any = None,
+        keep: bool = True,
     ) -> None:
         """Begin a run in a thread of its own.
 
@@ -104,13 +106,18 @@ class RunControl:
             Go on with an unfinished run in the folder of the plan, or remove it.
         accept : bool
             Go on although the method changed: finished tiles stay as they are.
+        mask : array, optional
+            The mask, where the plan has no path of one.
+        keep : bool
+            Leave finished tiles on the disk, for the result to be merged and mended.
         """
         self._saved, self._showing, self._merged, self._array = saved, False, None, array
         how: dict[str, Any] = {
             "unfinished": unfinished,
             "retry": True,
             "accept_changes": accept,
-            "keep": True,
+            "keep": keep,
+            "mask": mask,
         }
         if plan.executor == "threads":
             how["executor"] = lambda: self._made_threads(plan.workers)

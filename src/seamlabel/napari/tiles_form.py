@@ -17,7 +17,6 @@ from seamlabel.sizes import human
 
 if TYPE_CHECKING:
     from seamlabel.axes import ImageInfo
-    from seamlabel.errors import Problem
     from seamlabel.plan import Plan
     from seamlabel.spec import RunSpec
 
@@ -54,6 +53,7 @@ class AxisNumbers(QWidget):
             kept = {name: box.value() for name, box in zip(self._names, self.boxes, strict=True)}
             for box in self.boxes:
                 self._row.removeWidget(box)
+                box.hide()  # it is deleted later than others are laid out
                 box.deleteLater()
             self.boxes = [self._box(name) for name in names]
             self._guards = [TypingGuard(box, lowered=True) for box in self.boxes]
@@ -134,11 +134,11 @@ class TilesForm(Section):
         self.add("tile_shape", "Tile shape", self.shape, "Pixels of each axis that a tile owns")
         tip = "Pixels that a tile reads past its border on every side: at least one object wide"
         self.add("overlap", "Overlap", self.overlap, tip)
-        for row in (self.run_on, self.summary, self.warnings, self.show_grid, self.legend, self.pick_row):
+        self.add_part(self.run_on)
+        for row in (self.summary, self.warnings, self.show_grid, self.legend, self.pick_row):
             self.rows.addRow(row)
         self.shape.changed.connect(self.changed)
         self.overlap.changed.connect(self.changed)
-        self.run_on.changed.connect(self.changed)
         self.show_grid.toggled.connect(self.grid_toggled)
 
     def set_info(self, info: ImageInfo, level: int) -> None:
@@ -159,21 +159,13 @@ class TilesForm(Section):
 
     def set_spec(self, spec: RunSpec) -> None:
         """Show all that a spec says of tiles."""
-        self.run_on.set_values(spec.executor, spec.scheduler, spec.timeout)
+        self.run_on.set_values(spec.executor, spec.scheduler, spec.timeout, spec.workers, spec.retries)
         self.set_values(spec.tile_shape, spec.overlap)
 
     def lock(self, locked: bool) -> None:
         """Let nothing be changed but what is shown, as long as a run goes on."""
         for part in (self.shape, self.overlap, self.run_on):
             part.setEnabled(not locked)
-
-    def titles(self, problems: list[Problem]) -> list[str]:
-        """Return the names of the fields that problems are about."""
-        return super().titles(problems) + self.run_on.titles(problems)
-
-    def show_problems(self, problems: list[Problem]) -> list[Problem]:
-        """Show the problems of this section; return the others."""
-        return self.run_on.show_problems(super().show_problems(problems))
 
     def show_plan(self, plan: Plan) -> None:
         """Show what was decided, and the warnings."""

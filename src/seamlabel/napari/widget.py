@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
+RUN_FILE = ".json"
 WIDTH = 330
 """Least width of the dock in pixels."""
 
@@ -100,7 +101,7 @@ class SeamlabelWidget(QWidget):
         return QSize(WIDTH + 40, 760)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Take folders and addresses, leave files to napari."""
+        """Take folders, addresses and run files, leave other files to napari."""
         if _dropped(event):
             event.acceptProposedAction()
 
@@ -109,7 +110,8 @@ class SeamlabelWidget(QWidget):
         path = _dropped(event)
         if path:
             event.acceptProposedAction()
-            self.controller.open(path)
+            take = self.form.load if path.endswith(RUN_FILE) else self.controller.open
+            take(path)
 
     def _shortcuts(self) -> None:
         for keys, slot in (
@@ -148,11 +150,11 @@ class _Closer:
 
 
 def _dropped(event: QDropEvent) -> str:
-    """Return the first folder or address among what is dropped, "" if there is none."""
+    """Return the first folder, address or run file among what is dropped, "" if there is none."""
     for url in event.mimeData().urls():
         local = url.toLocalFile()
         if not local and url.scheme() in {"http", "https", "s3"}:
             return url.toString()
-        if local and Path(local).is_dir():
+        if local and (Path(local).is_dir() or local.endswith(RUN_FILE)):
             return local
     return ""
