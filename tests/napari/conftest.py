@@ -16,10 +16,14 @@ from seamlabel.testing.cells import Tissue
 
 SCRIPT = """
 import threading, time
+from pathlib import Path
 import scipy.ndimage
 
 def label(tile):
     return scipy.ndimage.label(tile > 1800)[0]
+
+def bright(tile):
+    return scipy.ndimage.label(tile > 2600)[0]
 
 def slow(tile):
     time.sleep(0.15)
@@ -28,6 +32,13 @@ def slow(tile):
 def jagged(tile):
     mask = scipy.ndimage.gaussian_filter(tile.astype(float), 1) > 2300 + 6 * (int(tile[0, 0]) % 97)
     return scipy.ndimage.label(mask)[0]
+
+def gated(tile):
+    folder = Path(__file__).parent
+    (folder / "begun").touch()
+    while not (folder / "open").exists():
+        time.sleep(0.01)
+    return label(tile)
 
 def stuck(tile):
     time.sleep(6)
@@ -166,6 +177,7 @@ class Dock:
     def type(self, line, text):
         from qtpy.QtCore import Qt
 
+        line.setFocus()
         line.selectAll()
         self.qtbot.keyClicks(line, text)
         self.qtbot.keyClick(line, Qt.Key.Key_Return)

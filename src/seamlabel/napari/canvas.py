@@ -18,15 +18,14 @@ from seamlabel.napari.live import Live, redraw
 from seamlabel.napari.pictures import OWN, Placement, placement
 from seamlabel.napari.preferences import preferences
 from seamlabel.napari.tile_states import COLORS, TileStates
-from seamlabel.napari.view import visible, visible_voxels
+from seamlabel.napari.view import visible
+from seamlabel.napari.where import Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari.components import ViewerModel
-    from numpy.typing import NDArray
 
-    from seamlabel.geometry import Box
     from seamlabel.napari.pictures import Picture
     from seamlabel.plan import Plan
 
@@ -36,7 +35,7 @@ REFRESH_3D = 1.0
 
 
 class Canvas:
-    """Owns two layers of a viewer; either may be removed by the user at any time.
+    """Owns up to three layers of a viewer; each may be removed by the user at any time.
 
     Parameters
     ----------
@@ -48,6 +47,7 @@ class Canvas:
         self._viewer = viewer
         self.grid_layer: Labels | None = None
         self.labels_layer: Labels | None = None
+        self.tried_layer: Labels | None = None
         self.states: TileStates | None = None
         self.stream: LabelStream | None = None
         self.ended_stream: LabelStream | None = None
@@ -55,14 +55,14 @@ class Canvas:
         self.in_use = False
         """Whether clicks are for something else than tiles."""
         self._placement = Placement({})
-        self._channel: int | None = None  # axis of the image layer that labels do not have
+        self.where: Where | None = None
         self._stale = False
         self._refreshed = 0.0
         self._pause = 1 / preferences().redraws
         self._grid_stale = self._states_stale = False
         self._grid_drawn = 0.0
         self._drawn: tuple[list[tuple[int, ...]], Placement] | None = None
-        self._grid = self._labels = Live([lazy(np.zeros((1, 1), np.uint8))])
+        self._grid = self._labels = self._tried = Live([lazy(np.zeros((1, 1), np.uint8))])
 
     # -- the grid ------------------------------------------------------------------------------
 
@@ -71,14 +71,12 @@ class Canvas:
         self.states = TileStates(plan.grid, display_shapes(plan.level_shapes))
         self._placement = placement(picture, level)
         self.image = picture.layer
-        channel, layer = picture.info.channel_axis, picture.layer
-        has_channel = channel is not None and channel < layer.ndim == len(picture.info.axes)
-        self._channel = channel if has_channel else None
+        self.where = Where.of(self._viewer, picture, plan.grid.shape)
 
     def forget(self) -> None:
         """Have no tiles."""
         self._remove_grid()
-        self.states = self.image = None
+        self.states = self.image = self.where = None
 
     def show_grid(self) -> None:
         """Draw the tiles as they are over the image that they were placed on."""
@@ -130,42 +128,17 @@ class Canvas:
         """Return the tile at a world position, or None outside the grid."""
         if self.in_use or self.states is None or not self._has(self.grid_layer):
             return None
-        layer = self.grid_layer
-        if not layer.visible:
+        if not self.grid_layer.visible:
             return None
-        point = layer.world_to_data(position)[-layer.ndim :]
-        if self._placement.insert:
-            point = np.delete(point, self._placement.insert[0])
-        ratio = np.divide(self.states.grid.shape, self.states.levels[0].shape)
-        return self.states.tile_at([int(np.floor((p + 0.5) * r)) for p, r in zip(point, ratio, strict=True)])
+        (voxel,) = np.floor(self.where.voxels([position]) + 0.5).astype(int).tolist()
+        return self.states.tile_at(voxel)
 
-    def place_of(self, tile: int) -> NDArray[Any] | None:
-        """Return where the middle of a tile is in the world, None if no tiles were drawn yet."""
-        if self.states is None or not self._has(self.grid_layer):
+    def layer_options(self) -> dict[str, Any] | None:
+        """Return how a layer lies on the image, with its number of axes; None without an image."""
+        if self.image is None:
             return None
-        core = self.states.grid[tile].core
-        ratio = np.divide(self.states.levels[0].shape, self.states.grid.shape)
-        point = np.add(core.start, core.stop) / 2 * ratio - 0.5
-        if self._placement.insert:
-            point = np.insert(point, self._placement.insert[0], 0)
-        return np.asarray(self.grid_layer.data_to_world(point))
-
-    def label_axis(self, axis: int) -> int:
-        """Return which axis of the grid an axis of the grid's layer is."""
-        inserted = self._placement.insert
-        return axis - 1 if inserted and axis > inserted[0] else axis
-
-    def view(self) -> Box | None:
-        """Return the voxels of the grid that are looked at; None if that is not known."""
-        if self.states is None:
-            return None
-        shape = self.states.grid.shape
-        if self._has(self.image):
-            return visible_voxels(self._viewer, self.image, shape, self._channel)
-        if self._has(self.labels_layer):
-            inserted = self._placement.insert[0] if self._placement.insert else None
-            return visible_voxels(self._viewer, self.labels_layer, shape, inserted)
-        return None
+        options = dict(self._placement.options)
+        return {"ndim": len(options["scale"]), **options}
 
     def mark(self, hovered: int | None, picked: int | None) -> None:
         """Show what the picked tile reads past its core, or else the one under the pointer."""
@@ -203,13 +176,8 @@ class Canvas:
                 if run_dir and layer.metadata.get(OWN, {}).get("run_dir") == run_dir:
                     self._viewer.layers.remove(layer)
             self._labels = Live(self._placement.fit(self.stream.levels))
-            self.labels_layer = self._layer(
-                self._labels.data, name=name, metadata={OWN: {"provisional": True, "run_dir": run_dir}}
-            )
-            self._viewer.add_layer(self.labels_layer)
-            layers = self._viewer.layers
-            if self._has(self.grid_layer):
-                layers.move(layers.index(self.labels_layer), layers.index(self.grid_layer))
+            notes = {"provisional": True, "run_dir": run_dir}
+            self.labels_layer = self._add_under_grid(self._labels, name, notes)
 
     def show_final(self, levels: Sequence[Any], path: str, name: str) -> None:
         """Show written labels in place of the stream, and no longer those that they replaced."""
@@ -242,6 +210,24 @@ class Canvas:
             layer.refresh()
         self.stream = None
 
+    def show_tried(self, stream: LabelStream, name: str) -> None:
+        """Show tiles that were tried, in a layer of their own."""
+        if self._has(self.tried_layer) and self.tried_layer.metadata[OWN]["tried"] is stream:
+            self._tried.update()
+            redraw(self.tried_layer)
+            return
+        self.remove_tried()
+        with self._same_selection():
+            self._tried = Live(self._placement.fit(stream.levels))
+            self.tried_layer = self._add_under_grid(self._tried, name, {"tried": stream})
+
+    def remove_tried(self) -> None:
+        """Show no tried tiles any more."""
+        layer, self.tried_layer = self.tried_layer, None
+        if self._has(layer):
+            with self._same_selection():
+                self._viewer.layers.remove(layer)
+
     def touch(self, tiles: Sequence[int]) -> None:
         """Note that the labels of these tiles are others now; drawn with the next `refresh`."""
         layer = self.labels_layer
@@ -266,6 +252,14 @@ class Canvas:
                 self._labels.update()
                 redraw(self.labels_layer)
             self._refreshed = monotonic()
+
+    def _add_under_grid(self, levels: Live, name: str, notes: dict[str, Any]) -> Labels:
+        layer = self._layer(levels.data, name=name, metadata={OWN: notes})
+        layers = self._viewer.layers
+        self._viewer.add_layer(layer)
+        if self._has(self.grid_layer):
+            layers.move(layers.index(layer), layers.index(self.grid_layer))
+        return layer
 
     def _layer(self, data: Any, **options: Any) -> Labels:
         """Return a layer that lies on the image and cannot be painted on."""

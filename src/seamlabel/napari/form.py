@@ -78,10 +78,23 @@ class Form(QWidget):
         if wrong:
             raise SpecError(wrong)
         values = {**self._kept, **self._shown()}
+        values["region"] = self._within_time(values["region"])
         if self._merge is not None and self._merge[0] == values["backend"]:
             values["merge"] = self._merge[1]
         spec = RunSpec(**values)
         return spec if "planes" not in self._shown() else spec.replace(merge=self._linked(spec.merge))
+
+    def _within_time(self, boxes: Any) -> Any:
+        """Return the boxes that are segmented, cut to the frames that were chosen; None for everything."""
+        time, picture = self.image.time_range(), self.image.picture
+        if time is None or picture is None:
+            return boxes
+        info, level = self._info(picture)
+        names = [info.axes[axis].name for axis in info.label_axes]
+        whole = tuple((0, n) for n in info.label_values(info.levels[level].shape))
+        at = names.index("t")
+        cut = [(*box[:at], _both(box[at], time), *box[at + 1 :]) for box in boxes or (whole,)]
+        return tuple(box for box in cut if box[at][0] < box[at][1]) or tuple(cut)
 
     def _linked(self, merge: MergeSpec) -> MergeSpec:
         """Return how objects are joined, with what is chosen for planes."""
@@ -247,3 +260,8 @@ def _line() -> QFrame:
     line.setFrameShape(QFrame.Shape.HLine)
     line.setFixedHeight(1)
     return line
+
+
+def _both(one: tuple[int | None, int | None], frames: tuple[int, int]) -> tuple[int, int]:
+    stop = frames[1] if one[1] is None else one[1]
+    return max(one[0] or 0, frames[0]), min(stop, frames[1])

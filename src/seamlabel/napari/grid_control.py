@@ -12,8 +12,9 @@ from qtpy.QtCore import QTimer
 
 from seamlabel.napari.grid_hand import GridHand
 from seamlabel.napari.pick_row import Facts
+from seamlabel.napari.run_bar import shorten
 from seamlabel.napari.tile_states import STATES
-from seamlabel.napari.view import camera, shown_axes
+from seamlabel.napari.view import camera
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from seamlabel.napari.run_control import RunControl
     from seamlabel.napari.tile_states import TileStates
     from seamlabel.napari.tiles_form import TilesForm
+    from seamlabel.napari.trying import Tried
     from seamlabel.plan import Plan
 
 PREVIEW_MS = 150
@@ -50,15 +52,16 @@ class GridControl:
     def __init__(self, viewer: ViewerModel, tiles: TilesForm, canvas: Canvas, run: RunControl) -> None:
         self._viewer, self._tiles, self._canvas, self._run = viewer, tiles, canvas, run
         self._next: tuple[Plan, Picture, int] | None = None
-        self._names = ""
+        self.plan: Plan | None = None
+        """The plan whose tiles are drawn."""
         self._pointed_at: int | None = None
         self.picked: int | None = None
         """The tile that is picked; None for none."""
         self.on_pick: Callable[[], None] = lambda: None
         self.on_try: Callable[[int], None] = lambda _tile: None
         self.on_next: Callable[[int], None] = lambda _tile: None
-        self.tried: Callable[[int], tuple[int, float] | None] = lambda _tile: None
-        self.busy: Callable[[], str] = lambda: ""
+        self.tried: Callable[[int], Tried | None] = lambda _tile: None
+        self.why_no_try: Callable[[], str] = lambda: ""
         self._preview = QTimer(tiles)
         self._preview.setSingleShot(True)
         self._preview.setInterval(PREVIEW_MS)
@@ -90,6 +93,12 @@ class GridControl:
         self._next = plan, picture, level
         self._preview.start()
 
+    def flush(self) -> None:
+        """Draw at once what is to be drawn soon."""
+        if self._preview.isActive():
+            self._preview.stop()
+            self._show()
+
     def stay(self) -> None:
         """Leave what is drawn as it is until there is another plan."""
         self._preview.stop()
@@ -104,9 +113,21 @@ class GridControl:
     def place(self, plan: Plan, picture: Picture, level: int) -> None:
         """Draw the tiles of a plan now, all of them waiting; what is picked stays where it is."""
         before = self._canvas.states
-        self._names = "".join(axis.name for axis in plan.axes)
+        self.plan = plan
         self._canvas.place(plan, picture, level)
         self._put(before)
+
+    def _show(self) -> None:
+        if self._next is None or self._run.active:
+            return
+        plan, picture, _ = self._next
+        before, states = self.plan, self._canvas.states
+        same = before is not None and states is not None and self._canvas.image is picture.layer
+        if same and states.grid == plan.grid and plan.spec.replace(region=before.spec.region) == before.spec:
+            self.plan = plan  # another part of the image: what is known of the tiles stays true
+            self._put(states)
+        else:
+            self.place(*self._next)
 
     def put_back(self, states: TileStates) -> None:
         """Draw tiles as they were."""
@@ -120,6 +141,8 @@ class GridControl:
             self.picked = _same_place(self.picked, before, states)
         if states is not None:
             states.only = self._tiles.legend.only
+            whole = self.plan is None or self.plan.region.whole
+            states.within = None if whole else self.plan.region.tiles
             states.picked = states.selected = self.picked
         if self._tiles.show_grid.isChecked():
             self._canvas.show_grid()
@@ -133,10 +156,6 @@ class GridControl:
             self._canvas.grid_layer = None
             if self._canvas.image in layers:
                 self._tiles.show_grid.setChecked(False)
-
-    def _show(self) -> None:
-        if self._next is not None and not self._run.active:
-            self.place(*self._next)
 
     def _toggled(self, shown: bool) -> None:
         if shown and (self._run.active or self._next is not None):
@@ -169,10 +188,15 @@ class GridControl:
         states = self._canvas.states
         assert states is not None
         index, core, state = states.grid.index(tile), states.grid[tile].core, states.state(tile)
-        done = self._run.facts.get(tile) if state in ("done", "empty") else None
-        found = done or self.tried(tile) or (None, None)
+        found = self._run.facts.get(tile, (None, None)) if state in ("done", "empty") else (None, None)
         reason = self._run.reason(tile) if state == "failed" else ""
-        return Facts(index, state, self._names, core, reason, *found)
+        tried = self.tried(tile) if state == "waiting" else None
+        if tried is not None:
+            found, reason = (tried.objects, tried.seconds), shorten(tried.reason)
+            state = "tried, failed" if reason else "tried"
+            found = (None, None) if reason else found
+        names = "".join(axis.name for axis in self.plan.axes) if self.plan else ""
+        return Facts(index, state, names, core, reason, *found)
 
     def _tell_picked(self) -> None:
         if self.picked is None:
@@ -185,7 +209,8 @@ class GridControl:
             self._tiles.pick_row.tell(facts, "Do next", tip, why_not)
         else:
             tip = "Segment this tile alone, now; nothing is saved"
-            self._tiles.pick_row.tell(facts, "Try", tip, self.busy())
+            again = "Try again" if facts.state.startswith("tried") else "Try"
+            self._tiles.pick_row.tell(facts, again, tip, self.why_no_try())
 
     def _tell_pointed(self) -> None:
         tile, pointed = self._pointed_at, self._tiles.legend.pointed
@@ -240,14 +265,10 @@ class GridControl:
 
     def look_at(self, tile: int) -> None:
         """Move the view so that the middle of a tile is in its middle."""
-        place = self._canvas.place_of(tile)
-        if place is None:
-            return
-        dims, more = self._viewer.dims, self._viewer.dims.ndim - len(place)
-        for axis in range(more, dims.ndim):
-            if axis not in dims.displayed:
-                dims.set_point(axis, place[axis - more])
-        camera(self._viewer).center = [place[axis - more] for axis in dims.displayed if axis >= more]
+        states, where = self._canvas.states, self._canvas.where
+        if states is not None and where is not None:
+            core = states.grid[tile].core
+            where.look_at(np.add(core.start, core.stop) / 2 - 0.5, camera(self._viewer))
 
     def _set_picked(self, tile: int | None) -> None:
         self.picked = tile
@@ -255,14 +276,14 @@ class GridControl:
 
     def _step(self, axis: int, step: int) -> None:
         """Pick the tile beside the picked one, and look at it if it is out of sight."""
-        states, layer = self._canvas.states, self._canvas.grid_layer
-        if self.picked is None or states is None or layer is None:
+        states, where = self._canvas.states, self._canvas.where
+        shown = where.shown_axes() if where is not None else []
+        if self.picked is None or states is None or -axis > len(shown):
             return
-        axis = self._canvas.label_axis(shown_axes(self._viewer, layer)[axis])
-        index = list(states.grid.index(self.picked))
+        axis, index = shown[axis], list(states.grid.index(self.picked))
         index[axis] = min(max(index[axis] + step, 0), states.grid.counts[axis] - 1)
         self.pick(states.grid.number(tuple(index)))
-        view = self._canvas.view()
+        view = where.view()
         if view is not None and not view.intersect(states.grid[self.picked].core).size:
             self.look_at(self.picked)
 

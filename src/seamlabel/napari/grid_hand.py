@@ -8,6 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -18,6 +27,9 @@ STILL = 4
 """Pixels that a pointer may move within a click."""
 STEPS = {"Left": (-1, -1), "Right": (-1, 1), "Up": (-2, -1), "Down": (-2, 1)}
 """Displayed axis and step of each arrow key."""
+
+TYPED = (QAbstractButton, QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit)
+"""Widgets with a use for keys; napari hands the canvas those that they leave over."""
 
 
 class GridHand:
@@ -131,7 +143,7 @@ class GridHand:
         own = next((m[key] for m in _keymaps(provider) if key in m), None)
 
         def act(_provider: Any) -> Any:
-            if self._free():
+            if self._free() and not isinstance(QApplication.focusWidget(), TYPED):
                 return self._keys[key]()
             return own(provider) if callable(own) else None
 

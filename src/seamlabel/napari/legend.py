@@ -40,7 +40,7 @@ class Legend(QWidget):
         grid.setVerticalSpacing(2)
         for place, state in enumerate(STATES):
             self.buttons[state] = self._button(state)
-            grid.addWidget(self.buttons[state], *divmod(place, COLUMNS))
+            grid.addWidget(self.buttons[state], *divmod(place, COLUMNS), Qt.AlignmentFlag.AlignLeft)
         for column in range(COLUMNS):
             grid.setColumnStretch(column, 1)
         self.pointed = Note("muted", self)

@@ -26,6 +26,7 @@ from seamlabel.napari.ending import Ending
 from seamlabel.napari.progress import Progress
 from seamlabel.napari.telling import Telling
 from seamlabel.napari.worker import RunWorker
+from seamlabel.order import view_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -68,6 +69,8 @@ class RunControl:
         self._saved = self._showing = False
         self._merged: Shown | None = None  # what is merged again, if that is what goes on
         self._array: Any = None
+        self.first: Callable[[], tuple[int, ...]] = tuple
+        """Returns the tiles that are wanted before others at the moment; asked from the run's thread."""
         self.on_begin: Callable[[], None] = lambda: None
         self.on_end: Callable[[], None] = lambda: None
         self.on_states: Callable[[], None] = lambda: None
@@ -118,6 +121,7 @@ class RunControl:
             "accept_changes": accept,
             "keep": keep,
             "mask": mask,
+            "order": view_first(plan.order(), self.first),
         }
         if plan.executor == "threads":
             how["executor"] = lambda: self._made_threads(plan.workers)

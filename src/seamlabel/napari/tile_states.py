@@ -28,6 +28,8 @@ OVERLAP = 7
 """Value of the read box of the picked tile, or the one under the pointer, outside its core."""
 PICKED = 8
 """Value of the frame of the picked tile."""
+FAINT = 9
+"""Value of grid lines of tiles that a run is not about."""
 COLORS = {
     1: (1.0, 1.0, 1.0, 0.0),
     2: (0.25, 0.70, 1.0, 0.85),
@@ -36,6 +38,7 @@ COLORS = {
     5: (1.0, 0.30, 0.25, 0.95),
     LINE: (1.0, 1.0, 1.0, 0.55),
     OVERLAP: (1.0, 0.85, 0.2, 0.30),
+    FAINT: (1.0, 1.0, 1.0, 0.15),
     PICKED: (1.0, 0.85, 0.2, 1.0),
 }
 """Colour of every value, RGBA."""
@@ -59,17 +62,23 @@ class TileStates:
     def __init__(self, grid: TileGrid, shapes: Sequence[tuple[int, ...]]) -> None:
         self.grid = grid
         self.states = np.zeros(len(grid), np.uint8)
-        self.counts = dict.fromkeys(STATES, 0) | {"waiting": len(grid)}
+        self.within: NDArray[np.bool_] | None = None
+        """Which tiles a run is about; None for all."""
         self.selected: int | None = None
         self.picked: int | None = None
         self.only: str | None = None
         self._index = [tuple(map(sample_index, grid.shape, shape)) for shape in shapes]
         self.levels = [self._level(k, tuple(shape)) for k, shape in enumerate(shapes)]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many tiles are in each state, of those that a run is about."""
+        states = self.states if self.within is None else self.states[self.within]
+        found = np.bincount(states, minlength=len(STATES)).tolist()
+        return dict(zip(STATES, found, strict=True))
+
     def set(self, tile: int, state: str) -> None:
         """Say what a tile is now."""
-        self.counts[self.state(tile)] -= 1
-        self.counts[state] += 1
         self.states[tile] = STATES.index(state)
 
     def state(self, tile: int) -> str:
@@ -104,7 +113,8 @@ class TileStates:
             out = np.where(state == STATES.index("waiting"), waiting, state + 1).astype(np.uint8)
         else:
             out = np.where(_pattern(state, picks, shown, min(sides)), state + 1, 0).astype(np.uint8)
-            self._frame(out, state, source, shown, shape)
+            outside = None if self.within is None else ~self.within[numbers]
+            self._frame(out, state, source, shown, shape, outside)
         if hidden is not None:
             out[hidden] = 0
         self._mark(out, source, shown, shape)
@@ -117,8 +127,9 @@ class TileStates:
         source: list[NDArray[np.intp]],
         shown: list[int],
         shape: tuple[int, ...],
+        outside: NDArray[np.bool_] | None,
     ) -> None:
-        """Draw the grid lines, and inside them the frames of finished tiles."""
+        """Draw the grid lines, fainter outside, and inside them the frames of finished tiles."""
         done = state == STATES.index("done")
         line = np.zeros(out.shape, bool)
         inner = np.zeros(out.shape, bool)
@@ -132,6 +143,8 @@ class TileStates:
             inner |= near < 3
         out[inner & done] = 1 + STATES.index("done")
         out[line] = LINE
+        if outside is not None:
+            out[line & outside] = FAINT
 
     def _mark(
         self,

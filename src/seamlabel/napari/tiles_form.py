@@ -7,22 +7,25 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSpinBox, QWidget
 
+from seamlabel.napari.advice_box import AdviceBox
 from seamlabel.napari.legend import Legend
 from seamlabel.napari.pick_row import PickRow
 from seamlabel.napari.progress import many
 from seamlabel.napari.rows import Note, Section
 from seamlabel.napari.run_on import RunOnForm
+from seamlabel.napari.scope_form import ScopeForm
+from seamlabel.napari.tile_advice import advice, problem_advice
 from seamlabel.napari.typing_guard import TypingGuard
 from seamlabel.sizes import human
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seamlabel.axes import ImageInfo
+    from seamlabel.errors import Problem
+    from seamlabel.napari.tile_advice import Advice
     from seamlabel.plan import Plan
     from seamlabel.spec import RunSpec
-
-
-MANY_TILES = 20_000
-"""Above it tiles cost more to start and to join than to segment: mostly a number typed wrongly."""
 
 
 class AxisNumbers(QWidget):
@@ -125,7 +128,11 @@ class TilesForm(Section):
         self.overlap = AxisNumbers(0)
         self.run_on = RunOnForm(self)
         self.summary = Note("muted", self)
-        self.warnings = Note("warning", self)
+        self.scope = ScopeForm(self)
+        self.warnings = AdviceBox(self)
+        self.mend = AdviceBox(self)
+        self.estimate: Callable[[Plan], str] = lambda _plan: ""
+        self._info: tuple[Any, ...] = ()
         self.show_grid = QCheckBox("Show tiles over the image")
         self.show_grid.setChecked(True)
         self.show_grid.setToolTip("Draw the tiles and how far they are; in 2D")
@@ -134,9 +141,13 @@ class TilesForm(Section):
         self.add("tile_shape", "Tile shape", self.shape, "Pixels of each axis that a tile owns")
         tip = "Pixels that a tile reads past its border on every side: at least one object wide"
         self.add("overlap", "Overlap", self.overlap, tip)
+        self.rows.addRow(self.mend)
         self.add_part(self.run_on)
+        self.add_part(self.scope)
         for row in (self.summary, self.warnings, self.show_grid, self.legend, self.pick_row):
             self.rows.addRow(row)
+        self.warnings.taken.connect(self._mend)
+        self.mend.taken.connect(self._mend)
         self.shape.changed.connect(self.changed)
         self.overlap.changed.connect(self.changed)
         self.show_grid.toggled.connect(self.grid_toggled)
@@ -147,10 +158,14 @@ class TilesForm(Section):
         sizes = tuple(n for n, a in zip(info.levels[level].shape, info.axes, strict=True) if a.tiled)
         self.shape.set_axes(names, sizes)
         self.overlap.set_axes(names, sizes)
+        if self._info != (info.names, info.levels[level].shape):
+            self._info = info.names, info.levels[level].shape
+            self.scope.forget()
 
     def values(self) -> dict[str, Any]:
         """Return the fields of the spec that this section decides."""
-        return {"tile_shape": self.shape.value(), "overlap": self.overlap.value(), **self.run_on.values()}
+        numbers = {"tile_shape": self.shape.value(), "overlap": self.overlap.value()}
+        return {**numbers, "region": self.scope.boxes(), **self.run_on.values()}
 
     def set_values(self, tile_shape: Any, overlap: Any) -> None:
         """Show these values."""
@@ -161,36 +176,49 @@ class TilesForm(Section):
         """Show all that a spec says of tiles."""
         self.run_on.set_values(spec.executor, spec.scheduler, spec.timeout, spec.workers, spec.retries)
         self.set_values(spec.tile_shape, spec.overlap)
+        self.scope.set_values(spec.region)
 
     def lock(self, locked: bool) -> None:
         """Let nothing be changed but what is shown, as long as a run goes on."""
-        for part in (self.shape, self.overlap, self.run_on):
+        for part in (self.shape, self.overlap, self.run_on, self.scope, self.warnings):
             part.setEnabled(not locked)
+
+    def show_problems(self, problems: list[Problem]) -> list[Problem]:
+        """Show the problems of this section; return the others."""
+        found = [problem_advice(problem) for problem in problems if problem.field == "tile_shape"]
+        self.mend.show_advice([one for one in found if one is not None])
+        return super().show_problems(problems)
 
     def show_plan(self, plan: Plan) -> None:
         """Show what was decided, and the warnings."""
         for numbers, decided in ((self.shape, plan.grid.tile_shape), (self.overlap, plan.grid.overlap)):
             if numbers.value() == "auto":
                 numbers.show_numbers(tuple(n for n, j in zip(decided, plan.joined, strict=True) if j))
-        self.summary.say(describe(plan))
-        warnings = list(plan.warnings)
-        if len(plan.grid) > MANY_TILES:
-            warnings.insert(0, f"{len(plan.grid):,} tiles are slow to start and to join: use larger tiles")
-        self.warnings.say("\n".join(_capital(text) for text in warnings))
+        self.summary.say(" · ".join(filter(None, (describe(plan), self.estimate(plan)))))
+        self.warnings.show_advice(advice(plan))
+
+    def _mend(self, taken: Advice) -> None:
+        """Set the numbers that a piece of advice names; one number stands for all axes."""
+        numbers = self.shape if taken.field == "tile_shape" else self.overlap
+        given = taken.numbers if len(taken.numbers) > 1 else taken.numbers * len(numbers.boxes)
+        sizes = [box.maximum() for box in numbers.boxes]
+        numbers.set_value(tuple(min(n, most) for n, most in zip(given, sizes, strict=True)))
 
     def clear_plan(self) -> None:
         """Show no plan."""
         self.summary.say("")
-        self.warnings.say("")
+        self.warnings.show_advice([])
         self.legend.clear()
 
 
 def describe(plan: Plan) -> str:
     """Return a plan in a line: ``"8 × 8 = 64 tiles · 5.6 MB each · 2 at once"``."""
-    counts = " × ".join(map(str, plan.grid.counts))
-    tiles = f"{counts} = {many(len(plan.grid), 'tile')}" if len(plan.grid) > 1 else "1 tile, no seams"
+    total = len(plan.grid)
+    tiles = (
+        f"{' × '.join(map(str, plan.grid.counts))} = {many(total, 'tile')}"
+        if total > 1
+        else "1 tile, no seams"
+    )
+    if plan.n_tiles < total:
+        tiles = f"{plan.n_tiles:,} of {many(total, 'tile')}"
     return f"{tiles} · {human(plan.tile_bytes)} each · {plan.workers} at once"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

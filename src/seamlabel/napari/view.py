@@ -89,8 +89,14 @@ def visible_voxels(
     start = tuple(int(np.floor(a * r)) for a, r in zip(found.start, ratio, strict=True))
     stop = tuple(int(np.ceil(b * r)) for b, r in zip(found.stop, ratio, strict=True))
     box = Box(start, stop).intersect(Box.whole(tuple(shape)))
-    never_drawn = not np.any(layer.corner_pixels) and viewer.dims.ndisplay == 2
-    return None if never_drawn or not box.size else box
+    return None if _out_of_sight(viewer, layer) or not box.size else box
+
+
+def _out_of_sight(viewer: ViewerModel, layer: Layer) -> bool:
+    """Return whether the view is beside a layer, or was never drawn: napari cuts it off at the layer."""
+    low, high = layer.corner_pixels
+    shown = [axis for axis in shown_axes(viewer, layer) if axis < len(low) and _shape(layer)[axis] > 1]
+    return viewer.dims.ndisplay == 2 and any(low[axis] >= high[axis] for axis in shown)
 
 
 def level_shape(layer: Layer, level: int) -> tuple[int, ...]:

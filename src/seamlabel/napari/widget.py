@@ -22,7 +22,7 @@ from seamlabel.napari.run_bar import RunBar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qtpy.QtGui import QDragEnterEvent, QDropEvent
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeyEvent
 
 RUN_FILE = ".json"
 WIDTH = 330
@@ -99,6 +99,11 @@ class SeamlabelWidget(QWidget):
     def sizeHint(self) -> QSize:
         """Return a width at which nothing is cut off."""
         return QSize(WIDTH + 40, 760)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Keep plain keys that nothing here had a use for: napari would hand them to its canvas."""
+        plain = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier
+        event.setAccepted(not event.modifiers() & ~plain)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take folders, addresses and run files, leave other files to napari."""
