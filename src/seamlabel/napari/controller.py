@@ -16,8 +16,6 @@ from qtpy.QtCore import QTimer
 from seamlabel.errors import ImageError, Problem, SeamlabelError, SpecError
 from seamlabel.io.sources import image_info
 from seamlabel.napari.canvas import Canvas
-from seamlabel.napari.estimate import Estimates
-from seamlabel.napari.grid_control import GridControl
 from seamlabel.napari.launcher import Launcher
 from seamlabel.napari.layer_watch import LayerWatch
 from seamlabel.napari.measuring import Measuring
@@ -30,8 +28,7 @@ from seamlabel.napari.rows import sentence
 from seamlabel.napari.run_control import RunControl
 from seamlabel.napari.sample_data import is_made, sample_path
 from seamlabel.napari.sample_maker import SampleMaker
-from seamlabel.napari.scope_control import ScopeControl
-from seamlabel.napari.try_control import TryControl
+from seamlabel.napari.tile_work import TileWork
 from seamlabel.plan import resolve
 
 if TYPE_CHECKING:
@@ -61,10 +58,8 @@ class Controller:
         self._viewer, self._form, self._bar = viewer, form, bar
         self.canvas = Canvas(viewer)
         self.run = RunControl(viewer, self.canvas, bar)
-        self.grid = GridControl(viewer, form.tiles, self.canvas, self.run)
-        self.estimates = Estimates()
-        self.trial = TryControl(self.canvas, self.grid, bar, self.estimates)
-        self.scope = ScopeControl(viewer, form.tiles.scope, self.canvas, self.grid)
+        self.tiles = TileWork(viewer, form, bar, self.canvas, self.run)
+        self.grid, self.trial, self.scope = self.tiles.grid, self.tiles.trial, self.tiles.scope
         self.results = ResultControl(viewer, self.canvas, self.run)
         self.launch = Launcher(form, bar, self.grid, self.canvas, self.run, self._run_begins)
         self.mender = Mender(viewer, form, self.launch, self.grid, self.results)
@@ -95,9 +90,7 @@ class Controller:
         for emitter, slot in self._viewer_slots:
             emitter.disconnect(slot)
         self._watch.follow(None)
-        self.trial.stop()
-        self.scope.close()
-        self.grid.close()
+        self.tiles.close()
 
     def leave(self) -> None:
         """Close, and clear up in a viewer that stays."""
@@ -164,11 +157,6 @@ class Controller:
         self._bar.cancel_requested.connect(self.run.cancel)
         self.run.on_begin = self._run_begins
         self.run.on_end = self._run_ended
-        self.run.first = self.scope.first
-        self.grid.on_pick, self.grid.on_next = self.scope.look, self.scope.want
-        self.grid.on_try, self.trial.on_end = self._try, self._tried
-        self.grid.tried, self.grid.why_no_try = self.trial.facts, self.trial.why_not
-        form.tiles.estimate = self.estimates.text
         self._viewer_slots: list[tuple[Any, Any]] = [
             (layers.events.inserted, self._layers_changed),
             (layers.events.removed, self._layers_changed),
@@ -282,27 +270,14 @@ class Controller:
 
     def _run_begins(self) -> None:
         self._form.memory.write()
-        self.grid.stay()
-        self.trial.clear()
-        self.scope.begin()
+        self.tiles.run_begins()
         self._enable(False)
         self.results.set_busy(True)
-
-    def _try(self, tile: int) -> None:
-        """Try a tile of those that are drawn, with what the form says now."""
-        self.grid.flush()
-        image, plan = self._form.image, self.grid.plan
-        if plan is not None and image.picture is not None and self.grid.picked == tile:
-            self.trial.start(plan, tile, image.picture.at(image.level_index())[1])
-
-    def _tried(self) -> None:
-        if self.plan is not None:
-            self._form.tiles.show_plan(self.plan)
 
     def _run_ended(self) -> None:
         """Give the form back; names may be taken now that were free."""
         self._enable(True)
-        self.estimates.ran(self.run.plan, (seconds for _, seconds in self.run.facts.values()))
+        self.tiles.run_ended()
         self.results.set_busy(False)
         self._seen = self._form.image.layer()  # what came of the run stays to be read
         self._image_changed()
