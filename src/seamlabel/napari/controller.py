@@ -29,6 +29,7 @@ from seamlabel.napari.run_control import RunControl
 from seamlabel.napari.sample_data import is_made, sample_path
 from seamlabel.napari.sample_maker import SampleMaker
 from seamlabel.napari.tile_work import TileWork
+from seamlabel.napari.view import frame
 from seamlabel.plan import resolve
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ class Controller:
             (layers.events.removed, self._layers_changed),
             (layers.events.reordered, self._layers_changed),
             (layers.events.renamed, self._layers_changed),
+            (self._viewer.dims.events.current_step, self._tell_frame),
         ]
         for emitter, slot in self._viewer_slots:
             emitter.connect(slot)
@@ -208,7 +210,14 @@ class Controller:
             self._form.image.show_error(f"{error}. {error.hint}", "axes")
             return
         self._form.set_picture(picture)
+        self._tell_frame()
         self._output_changed()
+
+    def _tell_frame(self, _event: Any = None) -> None:
+        """Tell the form which time point is looked at."""
+        picture = self._form.image.picture
+        if picture is not None and "t" in picture.info.names and picture.layer in self._viewer.layers:
+            self._form.image.set_step("t", frame(self._viewer, picture.layer, picture.info.names))
 
     def _output_changed(self) -> None:
         """Look at the store that is to get the labels: names may be taken there."""

@@ -12,7 +12,7 @@ from qtpy.QtCore import QTimer
 
 from seamlabel.napari.grid_hand import GridHand
 from seamlabel.napari.pick_row import Facts
-from seamlabel.napari.run_bar import shorten
+from seamlabel.napari.progress import shorten
 from seamlabel.napari.tile_states import STATES
 from seamlabel.napari.view import camera
 

@@ -227,3 +227,9 @@ def summary(progress: Progress) -> str:
 def many(number: int, noun: str) -> str:
     """Return a number with its noun: ``"1 tile"``, ``"1,024 tiles"``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def shorten(reason: str, longest: int = 120) -> str:
+    """Return the first line of a reason, cut if it is long."""
+    line = reason.strip().split("\n")[0]
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"

@@ -107,3 +107,9 @@ def level_shape(layer: Layer, level: int) -> tuple[int, ...]:
 
 def _shape(layer: Layer) -> tuple[int, ...]:
     return level_shape(layer, layer.data_level)
+
+
+def frame(viewer: ViewerModel, layer: Layer, names: str) -> int:
+    """Return the time point of a layer that is looked at; `names` are the letters of its image's axes."""
+    left = names if layer.ndim + getattr(layer, "rgb", False) == len(names) else names.replace("c", "")
+    return round(float(layer.world_to_data(viewer.dims.point[-layer.ndim :])[left.index("t")]))

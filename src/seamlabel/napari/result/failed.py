@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from seamlabel.napari.progress import many
+from seamlabel.napari.progress import many, shorten
 from seamlabel.napari.result.look import look_at, place_of
 from seamlabel.napari.rows import Note
 
@@ -70,12 +70,6 @@ def smaller_tiles(plan: Plan) -> int | None:
 def tile_name(plan: Plan, tile: int) -> str:
     """Return how a tile is called: ``Tile (2, 5)``."""
     return f"Tile ({', '.join(map(str, plan.grid.index(tile)))})"
-
-
-def shorten(reason: str, longest: int = 120) -> str:
-    """Return the first line of a reason, cut if it is long."""
-    line = reason.strip().split("\n")[0]
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 class FailedBox(QWidget):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from seamlabel.napari.result.edits import EditsBox
 from seamlabel.napari.result.failed import FailedBox
+from seamlabel.napari.result.footer import Footer
 from seamlabel.napari.result.health import HealthBox
 from seamlabel.napari.result.highlight import Highlight
 from seamlabel.napari.result.merge_box import MergeBox
@@ -19,4 +20,5 @@ if TYPE_CHECKING:
 def make_parts() -> list[QWidget]:
     """Return new parts for one dock."""
     highlight = Highlight()
-    return [FailedBox(), HealthBox(), MergeBox(), SeamsBox(highlight), EditsBox(highlight), TablePart()]
+    mending = [SeamsBox(highlight), EditsBox(highlight)]
+    return [FailedBox(), HealthBox(), MergeBox(), *mending, TablePart(), Footer()]
