@@ -15,6 +15,7 @@ from seamlabel.engine.compared import Stopped
 from seamlabel.engine.edits import make_edits
 from seamlabel.engine.remerge import remerge
 from seamlabel.engine.review import Review
+from seamlabel.engine.review_tables import steady_ids
 from seamlabel.engine.run import run
 from seamlabel.errors import OutputError, SpecError
 from seamlabel.events import RunFinished
@@ -154,6 +155,16 @@ def test_labels_are_looked_up_in_tables_when_they_are_read(image, fields):
         np.testing.assert_array_equal(preview.table(tile.number)[own], labels[tile.core.slices])
         provisional = np.where(own > 0, own + first[tile.number], 0)
         np.testing.assert_array_equal(shown[provisional], labels[tile.core.slices])
+
+
+def test_objects_keep_their_ids_as_far_as_can_be():
+    before = np.array([0, 1, 1, 2, 2, 3, 3, 4, 0, 5], np.uint32)
+    same = np.array([0, 5, 5, 4, 4, 3, 3, 2, 0, 1], np.uint32)
+    assert steady_ids(same, before).tolist() == before.tolist()
+    other = np.array([0, 1, 1, 2, 3, 4, 4, 4, 5, 0], np.uint32)  # 2 is parted, 3 and 4 are one, 5 is gone
+    assert steady_ids(other, before).tolist() == [0, 1, 1, 2, 6, 3, 3, 3, 7, 0]
+    assert steady_ids(other, np.zeros(10, np.uint32)).tolist() == other.tolist()
+    assert steady_ids(np.zeros(0, np.uint32), np.zeros(0, np.uint32)).size == 0
 
 
 def test_edits_are_previewed_as_they_are_carried_out(image):

@@ -78,10 +78,10 @@ def test_keys_on_the_slider_show_another_merge_that_is_not_written(shown_dock, b
     assert "Not written yet" in box.state.text()
     assert layer.name.endswith("(preview)")
     shown = seen(dock)
-    assert not np.array_equal(shown, before)
+    assert 0.3 < np.mean(shown[shown > 0] == before[shown > 0]) < 1, "most objects keep their colours"
     for tile in preview.review.plan.grid:
         own = preview.review.store.read(tile.number).labels()[tile.core.relative_to(tile.read).slices]
-        np.testing.assert_array_equal(shown[tile.core.slices], preview.preview.table(tile.number)[own])
+        assert same_objects(shown[tile.core.slices], preview.preview.table(tile.number)[own])
     np.testing.assert_array_equal(written(dock), before)
     press(dock, box.match, Qt.Key.Key_Left, 3)
     dock.qtbot.waitUntil(lambda: previewed(dock).preview.plan.spec.merge.iou == 0.97, timeout=20000)
@@ -164,7 +164,7 @@ def test_a_kept_run_is_previewed_without_what_streamed_in(shown_dock, box):
     preview = previewed(shown_dock)
     assert preview.n_written == shown.n_objects
     assert 0 != preview.preview.n_objects != shown.n_objects
-    assert 0 < seen(shown_dock).max() <= preview.preview.n_objects
+    assert 0 < np.unique(seen(shown_dock)).size - 1 <= preview.preview.n_objects
 
 
 def test_edits_that_somebody_wishes_are_previewed_too(shown_dock, box):

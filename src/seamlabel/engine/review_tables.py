@@ -146,3 +146,26 @@ def shown_ids(labels: AllLabels, solution: Solution, first: NDArray[np.int64]) -
     table = np.zeros(int(places.max(initial=0)) + 1, np.uint32)
     table[places] = ids[known]
     return table
+
+
+def steady_ids(ids: NDArray[np.uint32], before: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return ids of the same objects that change as little as can be, so that colours stay.
+
+    An object keeps the lowest id that any of its labels had; of several that had it, the first.
+
+    Parameters
+    ----------
+    ids, before : ndarray of uint32, shape (n,)
+        The object of every label now and before; 0 for none.
+    """
+    n_now, n_before = int(ids.max(initial=0)), int(before.max(initial=0))
+    both = np.flatnonzero((ids > 0) & (before > 0))
+    had = np.full(n_now + 1, n_before + 1, np.uint32)
+    np.minimum.at(had, ids[both], before[both])
+    heir = np.full(n_before + 2, n_now + 1, np.uint32)
+    np.minimum.at(heir, had[1:], np.arange(1, n_now + 1, dtype=np.uint32))
+    keeps = (had <= n_before) & (heir[had] == np.arange(n_now + 1))
+    fresh = np.flatnonzero(~keeps[1:]) + 1
+    had[fresh] = np.arange(n_before + 1, n_before + 1 + fresh.size)
+    had[0] = 0
+    return had[ids]

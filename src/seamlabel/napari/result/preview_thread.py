@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from seamlabel.engine.compared import Stopped
+from seamlabel.engine.review_tables import steady_ids
 from seamlabel.errors import SeamlabelError
 from seamlabel.events import RunStarted, TileDone
 from seamlabel.io.generations import FIRST
@@ -81,7 +82,8 @@ class PreviewThread(QObject):
         self._closed = False
         self._epoch = 0
         self.review: Review | None = None
-        self._written: tuple[Wish, int] | None = None
+        self._written: tuple[Wish, Preview] | None = None
+        self._before: NDArray[np.uint32] | None = None
         self._stream: LabelStream | None = None
 
     def ask(self, job: Job) -> None:
@@ -98,7 +100,7 @@ class PreviewThread(QObject):
             self._job = None
             self._epoch += 1
             if run:
-                self.review = self._written = self._stream = None
+                self.review = self._written = self._before = self._stream = None
 
     def close(self) -> None:
         """End; the thread does so as soon as it can."""
@@ -139,16 +141,23 @@ class PreviewThread(QObject):
 
         review = self._opened(job, epoch)
         preview = review.preview(job.wish.settings, job.wish.edits, stop)
-        count = job.n_written or self._count(job.written, review, stop)
+        count = job.n_written or self._as_written(job, review, stop).n_objects
         self._tell("counted", job.wish, preview, count)
         stream = self._streamed(job, review, stop)
-        self._tell("colored", job.wish, stream, _table(preview, stream))
+        first = stream.source()[1]
+        written, before = self._as_written(job, review, stop), self._before
+        if before is None:
+            self._before = before = written.shown(first)
+        self._tell("colored", job.wish, stream, steady_ids(preview.shown(first), before))
 
-    def _count(self, written: Wish, review: Review, stop: Callable[[], bool]) -> int:
-        """Return how many objects are written, where nobody knows."""
-        if self._written is None or self._written[0] != written:
-            self._written = written, review.preview(written.settings, written.edits, stop).n_objects
-        return self._written[1]
+    def _as_written(self, job: Job, review: Review, stop: Callable[[], bool]) -> Preview:
+        """Return the merge that is written: its count, if nobody knows it, and the ids whose colours stay."""
+        known = self._written  # the window may forget it at any time
+        if known is None or known[0] != job.written:
+            found = review.preview(job.written.settings, job.written.edits, stop)
+            known, self._before = (job.written, found), None
+            self._written = known
+        return known[1]
 
     def _opened(self, job: Job, epoch: int) -> Review:
         review = self.review
@@ -158,7 +167,8 @@ class PreviewThread(QObject):
                 raise Stopped
             with self._lock:
                 if self._epoch == epoch:
-                    self.review, self._written, self._stream = review, None, None
+                    self.review = review
+                    self._written = self._before = self._stream = None
         return review
 
     def _streamed(self, job: Job, review: Review, stop: Callable[[], bool]) -> LabelStream:
@@ -168,7 +178,8 @@ class PreviewThread(QObject):
         fits = same and review.generation == FIRST
         if stream is None or not (fits or stream is self._stream):
             stream = _read_again(review, stop)
-        self._stream = stream
+        if stream is not self._stream:
+            self._stream, self._before = stream, None
         return stream
 
     def _tell(self, signal: str, *values: object) -> None:
@@ -178,10 +189,6 @@ class PreviewThread(QObject):
             getattr(self, signal).emit(*values)
         except RuntimeError:  # the application, and with it this QObject, is gone already
             return
-
-
-def _table(preview: Preview, stream: LabelStream) -> NDArray[np.uint32]:
-    return preview.shown(stream.source()[1])
 
 
 def _read_again(review: Review, stop: Callable[[], bool]) -> LabelStream:
