@@ -14,7 +14,7 @@ from seamlabel.io.sources import open_labels
 from seamlabel.napari.lazy_labels import display_levels, with_axis
 from seamlabel.napari.open_image import labels_layer
 from seamlabel.napari.result.colour_by import limits
-from seamlabel.napari.result.lookup import Lookup
+from seamlabel.napari.result.lookup import Lookup, written_levels
 from seamlabel.napari.result.object_link import NAME, ObjectLink
 from seamlabel.napari.result.table_columns import make_columns, number
 from seamlabel.napari.result.table_filter import FilterError, matches
@@ -146,7 +146,7 @@ def test_an_object_of_another_plane_or_frame_is_brought_into_sight(make_napari_v
     viewer = make_napari_viewer()
     layer = viewer.add_layer(labels_layer(result.path))
     link = ObjectLink(viewer, lambda *_: None)
-    link.follow(layer, result.plan, result.table)
+    link.follow(layer, written_levels(result.path, result.plan, layer), result.plan, result.table)
     labels = np.asarray(result.labels)
     row = len(result.table["id"]) - 1
     for viewer.dims.ndisplay in (2, 3):
@@ -182,7 +182,7 @@ def test_an_object_is_found_where_labels_are_repeated_along_channels(make_napari
         axes, grid = result.plan.axes, result.plan.grid
         info = type("Info", (), {"channel_axis": 1})
 
-    link.follow(layer, Plan, result.table)
+    link.follow(layer, written_levels(result.path, Plan, layer), Plan, result.table)
     viewer.camera.zoom = 100
     row = len(result.table["id"]) - 1
     link.go_to(row)

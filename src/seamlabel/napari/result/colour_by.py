@@ -15,12 +15,13 @@ from seamlabel.napari.pictures import OWN
 from seamlabel.napari.result.lookup import Lookup, add_above, place_of, redraw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Labels
     from numpy.typing import NDArray
 
+    from seamlabel.napari.lazy_labels import LazyArray
     from seamlabel.napari.result.table_columns import Column
 
 ENDS = (1, 99)
@@ -43,17 +44,19 @@ class ColourBy:
         self.layer: Image | None = None
         self._lookup = Lookup(np.nan, np.float32)
         self._labels: Labels | None = None
-        self._data: Any = None
+        self._levels: Sequence[LazyArray] = ()
         self._live: Live | None = None
         viewer.layers.events.removed.connect(self._removed)
 
-    def show(self, labels: Labels, ids: NDArray[Any], column: Column) -> None:
+    def show(self, labels: Labels, levels: Sequence[LazyArray], ids: NDArray[Any], column: Column) -> None:
         """Colour objects by a measurement.
 
         Parameters
         ----------
         labels : napari.layers.Labels
             The layer that shows them.
+        levels : sequence of LazyArray
+            What is written of them.
         ids : ndarray of integers
             Their labels, ascending.
         column : Column
@@ -62,9 +65,9 @@ class ColourBy:
         self._lookup.set(ids, column.values)
         if self.layer is None or self._labels is not labels:
             self.drop()
-            self._make(labels, column)
+            self._make(labels, levels, column)
             return
-        self._follow()
+        self._follow(levels)
         low, high, least, most = limits(column.values)
         self.layer.contrast_limits_range = (least, most)
         self.layer.contrast_limits = (low, high)
@@ -74,7 +77,7 @@ class ColourBy:
         """Colour nothing until values are known that fit the labels."""
         if self.layer is not None:
             self._lookup.set(np.zeros(0, np.int64), np.zeros(0))
-            self._follow()
+            self._follow(self._levels)
 
     def drop(self) -> None:
         """Take the layer away."""
@@ -86,9 +89,9 @@ class ColourBy:
         """Let go of the viewer."""
         self._viewer.layers.events.removed.disconnect(self._removed)
 
-    def _make(self, labels: Labels, column: Column) -> None:
-        self._labels, self._data = labels, labels.data
-        self._live = Live(self._lookup.levels(labels))
+    def _make(self, labels: Labels, levels: Sequence[LazyArray], column: Column) -> None:
+        self._labels, self._levels = labels, levels
+        self._live = Live(self._lookup.levels(levels))
         low, high, least, most = limits(column.values)
         self.layer = Image(
             self._live.data,
@@ -105,17 +108,16 @@ class ColourBy:
         self.layer.contrast_limits = (low, high)
         add_above(self._viewer, self.layer, labels)
 
-    def _follow(self) -> None:
+    def _follow(self, levels: Sequence[LazyArray]) -> None:
         """Draw what the labels and their values are now."""
         assert self.layer is not None
-        assert self._labels is not None
         assert self._live is not None
-        if self._labels.data is self._data:
+        if levels is self._levels:
             self._live.update()
             redraw(self.layer)
         else:
-            self._data = self._labels.data
-            self._live = Live(self._lookup.levels(self._labels))
+            self._levels = levels
+            self._live = Live(self._lookup.levels(levels))
             self.layer.data = self._live.data
 
     def _removed(self, event: Any) -> None:

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seamlabel.napari.lazy_labels import LazyArray
+from seamlabel.io.sources import open_labels
+from seamlabel.napari.lazy_labels import LazyArray, display_levels, with_axis
+from seamlabel.napari.view import level_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
     from napari.layers import Labels, Layer
     from numpy.typing import NDArray
 
     from seamlabel.napari.lazy_labels import Picks
+    from seamlabel.plan import Plan
 
 PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 """Of a layer: what says where it lies."""
@@ -60,16 +65,39 @@ class Lookup:
         at[ids[np.minimum(at, ids.size - 1)] != labels] = ids.size
         return table[at]
 
-    def levels(self, layer: Labels) -> list[LazyArray]:
-        """Return the levels of a labels layer as values, read when they are looked at."""
-        arrays = list(layer.data) if layer.multiscale else [layer.data]
-        return [self._level(array) for array in arrays]
+    def levels(self, levels: Sequence[LazyArray]) -> list[LazyArray]:
+        """Return levels of labels as values, read when they are looked at."""
+        return [self._level(level) for level in levels]
 
-    def _level(self, array: Any) -> LazyArray:
+    def _level(self, level: LazyArray) -> LazyArray:
         def read(picks: Picks) -> NDArray[Any]:
-            return self(np.asarray(array[tuple(slice(p.start, p.stop, p.step) for p in picks)]))
+            return self(level.read(picks))
 
-        return LazyArray(read, tuple(map(range, map(int, array.shape))), self.dtype)
+        return LazyArray(read, tuple(map(range, level.shape)), self.dtype)
+
+
+def written_levels(path: str, plan: Plan, layer: Labels) -> list[LazyArray]:
+    """Return the labels that are written, as their layer shows them while it shows no preview of others.
+
+    Parameters
+    ----------
+    path : str
+        The label group.
+    plan : Plan
+        Of the run that wrote it.
+    layer : napari.layers.Labels
+        Shows them; it may have the channels of its image as an axis more.
+
+    Raises
+    ------
+    ImageError
+        If there are no labels any more.
+    """
+    levels = display_levels(open_labels(path))
+    if layer.ndim == levels[0].ndim:
+        return levels
+    where = plan.info.channel_axis or 0
+    return [with_axis(level, where, level_shape(layer, 0)[where]) for level in levels]
 
 
 def place_of(layer: Labels) -> dict[str, Any]:

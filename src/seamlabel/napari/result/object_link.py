@@ -18,12 +18,13 @@ from seamlabel.napari.result.lookup import Lookup, add_above, place_of, redraw
 from seamlabel.napari.view import camera, level_shape, shown_axes, window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
     from seamlabel.engine.table import Table
+    from seamlabel.napari.lazy_labels import LazyArray
     from seamlabel.plan import Plan
 
 NAME = "Selected objects"
@@ -51,7 +52,7 @@ class ObjectLink:
         self._viewer, self._on_click = viewer, on_click
         self.outline: Labels | None = None
         self._labels: Labels | None = None
-        self._data: Any = None
+        self._levels: Sequence[LazyArray] = ()
         self._live: Live | None = None
         self._plan: Plan | None = None
         self._table: Table = {}
@@ -64,12 +65,11 @@ class ObjectLink:
         self._drop()
         self._labels = None
 
-    def follow(self, labels: Labels | None, plan: Plan, table: Table) -> None:
-        """Have other objects from now on, none of them outlined."""
-        if labels is not self._labels or (labels is not None and labels.data is not self._data):
+    def follow(self, labels: Labels | None, levels: Sequence[LazyArray], plan: Plan, table: Table) -> None:
+        """Have other objects from now on, none of them outlined; `levels` are their written labels."""
+        if labels is not self._labels or levels is not self._levels:
             self._drop()
-        self._labels, self._plan, self._table = labels, plan, table
-        self._data = None if labels is None else labels.data
+        self._labels, self._levels, self._plan, self._table = labels, levels, plan, table
         self.highlight(np.zeros(0, np.int64))
 
     def close(self) -> None:
@@ -142,7 +142,7 @@ class ObjectLink:
     # -- the outline ---------------------------------------------------------------------------
 
     def _make(self, labels: Labels) -> None:
-        self._live = Live(self._lookup.levels(labels))
+        self._live = Live(self._lookup.levels(self._levels))
         clear = (0.0, 0.0, 0.0, 0.0)
         self.outline = Labels(
             self._live.data,
@@ -191,15 +191,21 @@ class ObjectLink:
             if np.abs(np.array(event.pos) - begin).max() > STILL:
                 return
             yield
-        value = layer.get_value(
-            event.position,
-            view_direction=event.view_direction,
-            dims_displayed=event.dims_displayed,
-            world=True,
-        )
-        value = value[1] if isinstance(value, tuple) else value
-        if value is not None and int(value) > 0:
-            self._on_click(int(value), bool(modifiers))
+        label = self._label_in_3d(layer, event) if viewer.dims.ndisplay == 3 else self._label(layer, event)
+        if label:
+            self._on_click(label, bool(modifiers))
+
+    def _label(self, layer: Labels, event: Any) -> int:
+        """Return the written label under the pointer, whatever the layer shows; 0 for none."""
+        place = np.round(layer.world_to_data(event.position[-layer.ndim :])).astype(int)
+        if (place < 0).any() or (place >= level_shape(layer, 0)).any():
+            return 0
+        return int(np.asarray(self._levels[0][tuple(place.tolist())]))
+
+    def _label_in_3d(self, layer: Labels, event: Any) -> int:
+        how = {"view_direction": event.view_direction, "dims_displayed": event.dims_displayed}
+        value = layer.get_value(event.position, world=True, **how)
+        return int((value[1] if isinstance(value, tuple) else value) or 0)
 
 
 class _Outlines(Lookup):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 
 from seamlabel.napari.result.object_link import ObjectLink
 from seamlabel.napari.result.table_view import TableView
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from napari.viewer import Viewer
 
+    from seamlabel.napari.lazy_labels import LazyArray
     from seamlabel.napari.result.control import ResultControl
     from seamlabel.napari.result.table_columns import Column
 
@@ -47,14 +48,14 @@ class TableDock(TableView):
         self._end = _End(self._viewer, self._theme, self.link)
         self.destroyed.connect(self._end)
 
-    def show_table(self, columns: Sequence[Column]) -> None:
+    def show_table(self, columns: Sequence[Column], levels: Sequence[LazyArray]) -> None:
         """Show the objects of the run that is shown now; without columns, wait for them."""
         control = self._control
         self.setEnabled(bool(columns))
         if not columns:
             self.link.forget()
         elif control.shown is not None and control.table is not None:
-            self.link.follow(control.layer, control.shown.plan, control.table)
+            self.link.follow(control.layer if levels else None, levels, control.shown.plan, control.table)
             self.set_columns(columns)
 
     def event(self, event: QEvent) -> bool:
@@ -110,5 +111,6 @@ def open_table(control: ResultControl) -> TableDock:
         window.remove_dock_widget(other)
     table = TableDock(control)
     docked = window.add_dock_widget(table, name=NAME, area="bottom", add_vertical_stretch=False)
-    docked.resize(docked.width(), HEIGHT)
+    main = docked.parent()
+    main.resizeDocks([docked], [min(HEIGHT, main.height() // 3)], Qt.Orientation.Vertical)
     return table

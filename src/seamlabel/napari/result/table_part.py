@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
+from seamlabel.errors import SeamlabelError
 from seamlabel.napari.progress import many
 from seamlabel.napari.result.colour_by import ColourBy
+from seamlabel.napari.result.lookup import written_levels
 from seamlabel.napari.result.table_columns import make_columns
 from seamlabel.napari.result.table_dock import open_table
 from seamlabel.napari.result.table_work import TableWork
-from seamlabel.napari.rows import LABEL_WIDTH, Note, combo_box
+from seamlabel.napari.rows import Note, Section, combo_box
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seamlabel.engine.table import Table
+    from seamlabel.napari.lazy_labels import LazyArray
     from seamlabel.napari.result.control import ResultControl
     from seamlabel.napari.result.shown import Shown
     from seamlabel.napari.result.table_columns import Column
@@ -29,20 +34,20 @@ PLACES = ("position_", "centroid_", "bbox_", "id")
 """Columns that the status bar need not tell: the pointer is there."""
 
 
-class TablePart(QWidget):
+class TablePart(Section):
     """Measures when it is asked to: it takes reading image and labels once more."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__("Measurements", parent)
         self.work = TableWork()
         self.table_button = QPushButton("Measure objects")
         self.export_button = QPushButton("Export…")
         self.export_button.setToolTip("Save what was measured of all objects, as CSV or Parquet")
         self.colour = combo_box()
-        self.colour.setAccessibleName("Colour by")
         self.note = Note("muted", self)
         self._control: ResultControl | None = None
         self._columns: tuple[Column, ...] = ()
+        self._levels: Sequence[LazyArray] = ()
         self._colours: ColourBy | None = None
         self._view: TableDock | None = None
         self._then_open = False
@@ -63,22 +68,11 @@ class TablePart(QWidget):
         buttons.setSpacing(6)
         buttons.addWidget(self.table_button, 1)
         buttons.addWidget(self.export_button)
-        rows = QFormLayout()
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.setHorizontalSpacing(8)
-        rows.setVerticalSpacing(4)
-        rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        rows.addRow("Table", buttons)
-        rows.addRow("Colour by", self.colour)
-        for row in (0, 1):
-            label = rows.itemAt(row, QFormLayout.ItemRole.LabelRole).widget()
-            label.setMinimumWidth(LABEL_WIDTH)
-            label.setIndent(0)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addLayout(rows)
-        column.addWidget(self.note)
+        row = QWidget()
+        row.setLayout(buttons)
+        self.add("table", "Table", row)
+        self.add("colour", "Colour by", self.colour)
+        self.layout().addWidget(self.note)
 
     # -- what is shown -------------------------------------------------------------------------
 
@@ -116,8 +110,9 @@ class TablePart(QWidget):
         self._columns = (
             make_columns(table, shown.plan.axes) if shown is not None and table is not None else ()
         )
+        self._levels = self._read_levels() if self._columns else ()
         if self._view is not None:
-            self._view.show_table(self._columns)
+            self._view.show_table(self._columns, self._levels)
         if control.layer is not None:
             control.layer.features = self._features()
         elif not self._columns:
@@ -128,6 +123,18 @@ class TablePart(QWidget):
         else:
             self._colours.empty()
         self._show_state()
+
+    def _read_levels(self) -> Sequence[LazyArray]:
+        """Return the labels that the table is about; nothing if they are gone or not shown."""
+        assert self._control is not None
+        shown, layer = self._control.shown, self._control.layer
+        if shown is None or layer is None:
+            return ()
+        try:
+            return written_levels(shown.path, shown.plan, layer)
+        except SeamlabelError as error:
+            self.note.say(str(error), "problem")
+            return ()
 
     def _features(self) -> pd.DataFrame:
         """Return what the status bar tells of the object under the pointer."""
@@ -194,7 +201,7 @@ class TablePart(QWidget):
             self._view = open_table(self._control)
             self._view.destroyed.connect(self._table_closed)
             self._closing.view = self._view
-            self._view.show_table(self._columns)
+            self._view.show_table(self._columns, self._levels)
         self._view.parent().show()
         self._view.parent().raise_()
         self._view.table.setFocus()
@@ -215,10 +222,10 @@ class TablePart(QWidget):
         assert self._colours is not None
         column = next((one for one in self._columns if one.title == self.colour.currentText()), None)
         layer, table = self._control.layer, self._control.table
-        if column is None or layer is None or table is None:
+        if column is None or layer is None or table is None or not self._levels:
             self._colours.drop()
         else:
-            self._colours.show(layer, table["id"], column)
+            self._colours.show(layer, self._levels, table["id"], column)
 
     def _colour_chosen(self) -> None:
         self._show_colours()

@@ -78,6 +78,7 @@ class TableView(QWidget):
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         table.setWordWrap(False)
+        table.setMinimumHeight(5 * ROW_HEIGHT)
         table.setTabKeyNavigation(False)
         table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         rows, header = table.verticalHeader(), table.horizontalHeader()
