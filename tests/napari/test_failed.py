@@ -123,3 +123,29 @@ def test_causes_are_ordered_by_how_many_tiles_they_hit():
         ("dark", (2, 3), False),
         ("MemoryError", (1,), True),
     ]
+
+
+def test_a_picked_tile_of_finished_labels_is_segmented_again(shown_dock, image_path, script, tmp_path):
+    dock = shown_dock
+    dock.controller.open(image_path)
+    dock.ready()
+    use(dock, script, "label")
+    row = dock.form.tiles.pick_row
+    dock.controller.grid.pick(5)
+    assert not row.again_button.isVisibleTo(row), "there are no labels yet"
+    run(dock)
+    results = dock.controller.results
+    before = np.asarray(results.layer.data[0]).copy()
+    assert row.again_button.isVisibleTo(row)
+    path = tmp_path / "segmenters.py"
+    path.write_text(path.read_text().replace("tile > 1800)", "tile > 60000)"))
+    dock.click(row.again_button)
+    dock.wait_end()
+    core = dock.canvas.states.grid[5].core
+    after = np.asarray(results.layer.data[0])
+    inner = tuple(slice(a + 40, b - 40) for a, b in zip(core.start, core.stop, strict=True))
+    assert before[inner].any()
+    assert not after[inner].any(), "as the method sees it now"
+    assert results.shown.path.endswith("cells")
+    dock.tiles((64, 64), (8, 8))
+    dock.qtbot.waitUntil(lambda: not row.again_button.isVisibleTo(row), timeout=5000)

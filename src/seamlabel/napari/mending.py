@@ -48,12 +48,15 @@ class Mender:
         results: ResultControl,
     ) -> None:
         self._viewer, self._form, self._launch = viewer, form, launch
-        self._results = results
+        self._grid, self._results = grid, results
         self.choose: Callable[[Any], None] = lambda _layer: None
         """Called with an image layer that is to be chosen."""
         results.form_wished.connect(self._change_form)
         results.tile_wished.connect(grid.pick)
         results.retry_wished.connect(self._retry)
+        results.opened.connect(grid.refresh)
+        form.tiles.pick_row.can_again = self._can_again
+        form.tiles.pick_row.again.connect(self._again)
 
     def _change_form(self, fields: Mapping[str, Any], run: bool) -> None:
         """Enter numbers of tiles into the form, on the image of the result; and run if it is asked for."""
@@ -68,6 +71,18 @@ class Mender:
             tiles.overlap.set_value(fields["overlap"])
         if run:
             self._launch.start()
+
+    def _can_again(self) -> bool:
+        """Return whether the tiles that are drawn are those of labels that can be merged again."""
+        shown, states, picture = self._results.shown, self._results.canvas.states, self._form.image.picture
+        if shown is None or states is None or picture is None or not self._results.can_merge:
+            return False
+        return states.grid == shown.plan.grid and _is_of(picture.layer, shown)
+
+    def _again(self) -> None:
+        """Segment the picked tile again and merge it in."""
+        if self._grid.picked is not None and self._can_again():
+            self._results.apply(again=[self._grid.picked])
 
     def _retry(self) -> None:
         """Try the tiles that failed again."""

@@ -12,6 +12,8 @@ from seamlabel.napari.progress import duration, many
 from seamlabel.napari.rows import Note
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seamlabel.geometry import Box
 
 KEYS = "Arrow keys: another tile · Enter: {what} · N: next failed · Esc: none"
@@ -71,6 +73,8 @@ class PickRow(QFrame):
 
     asked = Signal()
     """The tile is to be tried; or, while a run goes on, to come next."""
+    again = Signal()
+    """The tile is to be segmented again, and to take its former place in the labels."""
     left = Signal()
     """No tile is to be picked any more."""
 
@@ -82,12 +86,19 @@ class PickRow(QFrame):
         self.reason = Note("problem", self, selectable=True)
         self.hint = Note("muted", self)
         self.ask_button = QPushButton()
+        self.again_button = QPushButton("Segment again")
+        tip = "Segment this tile anew, as its run did, and merge it in; the former labels stay until then"
+        self.again_button.setToolTip(tip)
+        self.can_again: Callable[[], bool] = lambda: False
+        """Whether there are labels into which a tile can be merged again."""
         self.leave_button = QPushButton("Unpick")
         self.leave_button.setToolTip("Have no tile picked (Esc on the image)")
         self.ask_button.clicked.connect(self.asked)
+        self.again_button.clicked.connect(self.again)
         self.leave_button.clicked.connect(self.left)
         buttons = QHBoxLayout()
         buttons.addWidget(self.ask_button, 2)
+        buttons.addWidget(self.again_button, 2)
         buttons.addWidget(self.leave_button, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 4, 6, 6)
@@ -119,4 +130,5 @@ class PickRow(QFrame):
         self.ask_button.setText(what)
         self.ask_button.setToolTip(why_not or tip)
         self.ask_button.setEnabled(not why_not)
+        self.again_button.setVisible(self.can_again())
         self.hint.say(KEYS.format(what=what.lower()))

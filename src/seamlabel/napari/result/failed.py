@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QHBoxLayout, QVBoxLayout, QWidget
 
 from seamlabel.napari.progress import many, shorten
 from seamlabel.napari.result.look import look_at, place_of
-from seamlabel.napari.rows import Note
+from seamlabel.napari.rows import Note, tool_button
+from seamlabel.napari.run_bar import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,14 +85,11 @@ class FailedBox(QWidget):
         self._list = QVBoxLayout()
         self._list.setSpacing(4)
         self.more = Note("problem", self)
-        self.retry = QPushButton("Retry")
-        self.retry.setToolTip("Try the tiles that failed once more; finished ones are kept")
-        self.copy = QPushButton("Copy details")
-        self.copy.setToolTip("Copy the full errors to the clipboard, for a report")
+        self.retry = tool_button("Retry", "Try the tiles that failed once more; finished ones are kept")
+        self.copy = tool_button("Copy details", "Copy the full errors to the clipboard, for a report")
         self.smaller = Note("warning", self)
-        self.use = QPushButton("Use")
+        self.use = tool_button("Use", "Enter this tile shape above; nothing is run yet")
         self.use.setAccessibleName("Use smaller tiles")
-        self.use.setToolTip("Enter this tile shape above; nothing is run yet")
         self._lay_out()
         self.retry.clicked.connect(self._retry)
         self.copy.clicked.connect(self._copy)
@@ -190,16 +188,17 @@ class _CauseRow(QWidget):
         who = many(len(cause.tiles), "tile") if several else tile_name(plan, cause.tiles[0])
         self.text = Note("problem", self, selectable=True)
         self.text.setToolTip(cause.reason)
-        self.show_button = QToolButton()
-        self.show_button.setText(f"Show 1/{len(cause.tiles)}" if several else "Show")
+        self.show_button = tool_button(
+            f"Show 1/{len(cause.tiles)}" if several else "Show",
+            "Look at the tile; press again for the next" if several else "Look at it",
+        )
         self.show_button.setAccessibleName(f"Show where: {who}")
-        self.show_button.setToolTip("Look at the tile; press again for the next" if several else "Look at it")
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
         row.addWidget(self.text, 1)
         row.addWidget(self.show_button, 0, Qt.AlignmentFlag.AlignTop)
-        self.text.say(f"{who}: {shorten(cause.reason)}")
+        self.text.say(f"{who}: {shorten(cause.reason, 120)}")
         self.show_button.clicked.connect(self._show)
 
     def _show(self) -> None:

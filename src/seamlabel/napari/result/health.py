@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from seamlabel.engine.advice import Need, overlap_need
 from seamlabel.kernels.report import MOST
 from seamlabel.napari.progress import many
-from seamlabel.napari.rows import Note
+from seamlabel.napari.rows import Note, tool_button
 
 if TYPE_CHECKING:
     from seamlabel.kernels.report import MergeReport
@@ -44,7 +44,7 @@ def counts(report: MergeReport) -> list[tuple[str, str]]:
     told = [
         (
             report.n_joined,
-            f"{report.n_joined:,} joined",
+            f"{report.n_joined:,} pairs joined",
             "Parts of one object that two tiles saw, and that are one object now",
         ),
         (
@@ -76,8 +76,8 @@ class HealthBox(QWidget):
         self.grade = Note("good", self)
         self.counts = Note("muted", self)
         self.need = Note("warning", self)
-        self.use = QPushButton("Use and run again")
-        self.use.setToolTip("Enter this overlap above and run: it makes new labels, these stay")
+        tip = "Enter this overlap above and run: it makes new labels, these stay"
+        self.use = tool_button("Use and run again", tip)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
