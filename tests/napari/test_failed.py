@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
-from seamlabel.io.sources import image_info
+from seamlabel.io.sources import image_info, open_labels
 from seamlabel.napari.result.failed import FailedBox, causes_of
 
 
@@ -131,6 +131,8 @@ def test_a_picked_tile_of_finished_labels_is_segmented_again(shown_dock, image_p
     dock.ready()
     use(dock, script, "label")
     row = dock.form.tiles.pick_row
+    dock.wait_grid()
+    dock.qtbot.waitUntil(lambda: sum(dock.canvas.states.counts.values()) == 16, timeout=5000)
     dock.controller.grid.pick(5)
     assert not row.again_button.isVisibleTo(row), "there are no labels yet"
     run(dock)
@@ -139,13 +141,23 @@ def test_a_picked_tile_of_finished_labels_is_segmented_again(shown_dock, image_p
     assert row.again_button.isVisibleTo(row)
     path = tmp_path / "segmenters.py"
     path.write_text(path.read_text().replace("tile > 1800)", "tile > 60000)"))
+    dock.scroll_to(row.again_button)
     dock.click(row.again_button)
+    assert dock.run.active
     dock.wait_end()
     core = dock.canvas.states.grid[5].core
     after = np.asarray(results.layer.data[0])
     inner = tuple(slice(a + 40, b - 40) for a, b in zip(core.start, core.stop, strict=True))
     assert before[inner].any()
+    np.testing.assert_array_equal(after, np.asarray(open_labels(results.shown.path)[0]))
     assert not after[inner].any(), "as the method sees it now"
     assert results.shown.path.endswith("cells")
+    path.write_text(path.read_text().replace("return scipy.ndimage.label(tile > 60000)", "int('x')"))
+    dock.scroll_to(row.again_button)
+    dock.click(row.again_button)
+    dock.wait_end()
+    assert "as they were" in dock.bar.result.text() or "Stopped" in dock.bar.result.text()
+    assert dock.causes()[0].startswith("Tile (1, 1): ValueError")
+    assert results.shown.path.endswith("cells"), "the labels stay"
     dock.tiles((64, 64), (8, 8))
     dock.qtbot.waitUntil(lambda: not row.again_button.isVisibleTo(row), timeout=5000)

@@ -89,6 +89,7 @@ class PickRow(QFrame):
         self.again_button = QPushButton("Segment again")
         tip = "Segment this tile anew, as its run did, and merge it in; the former labels stay until then"
         self.again_button.setToolTip(tip)
+        self.again_button.hide()
         self.can_again: Callable[[], bool] = lambda: False
         """Whether there are labels into which a tile can be merged again."""
         self.leave_button = QPushButton("Unpick")
