@@ -18,12 +18,6 @@ STEPS = 1000
 """Steps of the progress bar."""
 
 
-def shorten(reason: str, longest: int = 72) -> str:
-    """Return the first line of a reason, cut if it is long."""
-    line = reason.strip().split("\n")[0]
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
-
-
 class RunBar(QWidget):
     """Buttons, bar and texts; the controller says what they show."""
 

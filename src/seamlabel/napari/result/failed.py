@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QApplication, QHBoxLayout, QVBoxLayout, QWidget
 from seamlabel.napari.progress import many, shorten
 from seamlabel.napari.result.look import look_at, place_of
 from seamlabel.napari.rows import Note, tool_button
-from seamlabel.napari.run_bar import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
