@@ -16,14 +16,10 @@ from seamlabel.testing.cells import Tissue
 
 SCRIPT = """
 import threading, time
-from pathlib import Path
 import scipy.ndimage
 
 def label(tile):
     return scipy.ndimage.label(tile > 1800)[0]
-
-def bright(tile):
-    return scipy.ndimage.label(tile > 2600)[0]
 
 def slow(tile):
     time.sleep(0.15)
@@ -32,13 +28,6 @@ def slow(tile):
 def jagged(tile):
     mask = scipy.ndimage.gaussian_filter(tile.astype(float), 1) > 2300 + 6 * (int(tile[0, 0]) % 97)
     return scipy.ndimage.label(mask)[0]
-
-def gated(tile):
-    folder = Path(__file__).parent
-    (folder / "begun").touch()
-    while not (folder / "open").exists():
-        time.sleep(0.01)
-    return label(tile)
 
 def stuck(tile):
     time.sleep(6)
@@ -62,6 +51,16 @@ GO = Path(__file__).with_name("go")
 def gated(tile):
     while not GO.exists():
         time.sleep(0.005)
+    return label(tile)
+
+def bright(tile):
+    return scipy.ndimage.label(tile > 2600)[0]
+
+def held_up(tile):
+    folder = Path(__file__).parent
+    (folder / "begun").touch()
+    while not (folder / "open").exists():
+        time.sleep(0.01)
     return label(tile)
 """
 

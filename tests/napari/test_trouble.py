@@ -197,7 +197,7 @@ def test_axes_that_do_not_fit_are_refused_at_the_axes(dock, pixels):
 def test_warnings_of_the_plan_are_shown(dock, pixels):
     dock.add(pixels)
     dock.tiles((64, 64), (100, 100))
-    assert "larger than the tile" in dock.form.tiles.warnings.text()
+    assert "larger tiles waste less" in dock.form.tiles.warnings.text()
 
 
 def test_no_thread_is_left_after_a_run(dock, pixels):

@@ -145,7 +145,7 @@ def test_closing_the_viewer_in_the_middle_of_a_try_leaves_nothing_behind(tissue,
 
 
 def test_tiles_in_the_view_come_first_and_one_that_is_asked_for_before_them(tissue, script, tmp_path):
-    other(tissue, script, "gated")
+    other(tissue, script, "held_up")
     tissue.form.tiles.run_on.set_values("serial", None, None)
     tissue.form.tiles.run_on.changed.emit()
     tissue.viewer.scene.camera.center = world(3, 3)
