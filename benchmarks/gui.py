@@ -149,7 +149,7 @@ def load(sizes: tuple[int, ...], data: Data, _options: Options) -> Table:
         window.look(1.0)
         found = {"nothing runs": window.rest(REST_S)}
         window.bar.run_button.click()
-        window.wait(lambda: window.run.progress.done > 0)
+        window.wait(lambda: window.run.progress.done > 0 or not window.run.active)
         window.bar.pause_button.click()
         window.wait(lambda: window.run.progress.paused or not window.run.active)
         found["paused"] = window.rest(REST_S)
