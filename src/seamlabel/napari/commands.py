@@ -41,6 +41,11 @@ def cancel(viewer: napari.viewer.Viewer) -> None:
     _press(_dock(viewer).bar.cancel_button, "Nothing is running")
 
 
+def pause(viewer: napari.viewer.Viewer) -> None:
+    """Press Pause, or Resume."""
+    _press(_dock(viewer).bar.pause_button, "Nothing is running")
+
+
 def toggle_tiles(viewer: napari.viewer.Viewer) -> None:
     """Tick or untick "Show tiles"."""
     _press(_dock(viewer).form.tiles.show_grid, "No tiles to show yet: choose an image first")

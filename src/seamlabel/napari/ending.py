@@ -90,9 +90,10 @@ class Ending:
 
     def _for_panel(self, result: RunFinished | None) -> Shown:
         progress = self.progress if self.merged is None else self.merged.progress
+        run_dir = result.run_dir if result else self.run_dir
         return Shown(
             plan=self.plan,
-            run_dir=result.run_dir if result else self.run_dir,
+            run_dir=run_dir if Path(run_dir).is_dir() else "",
             path=result.path if result else "",
             layer=self.canvas.labels_layer,
             progress=progress,
@@ -100,6 +101,7 @@ class Ending:
             array=self.array,
             saved=self.saved,
             n_objects=result.n_objects if result else 0,
+            place=self.merged.place if self.merged else {},
         )
 
     def _where(self, path: str) -> str:

@@ -217,15 +217,32 @@ class ResultControl(QObject):
         again : sequence of int
             Tiles to segment again first.
         """
-        if not self.can_merge or self.shown is None:
-            return
+        if self.can_merge and self.shown is not None:
+            self._write(self.shown, tuple(again))
+
+    def save(self, store: str, name: str) -> None:
+        """Write temporary labels, as they are wished, into a store where they stay.
+
+        Parameters
+        ----------
+        store : str
+            An OME-Zarr, made if it does not exist.
+        name : str
+            Name of the labels; one that is taken is refused.
+        """
+        if self.can_merge and self.shown is not None:
+            place = {"output": store, "name": name}
+            self._write(replace(self.shown, saved=True, place=place), ())
+
+    def _write(self, shown: Shown, again: tuple[int, ...]) -> None:
+        moves = {**shown.place, "overwrite": True} if shown.place and self.shown is shown else shown.place
         self._asked = self.wish
         self.run.merge_again(
-            self.shown,
-            changes=dict(self.wish.settings),
+            shown,
+            changes={**self.wish.settings, **moves},
             edits=self.wish.edits,
             forget=True,  # the wish has those made before too
-            again=tuple(again),
+            again=again,
         )
 
     def set_busy(self, busy: bool) -> None:

@@ -12,6 +12,7 @@ from seamlabel.napari.result.highlight import Highlight
 from seamlabel.napari.result.merge_box import MergeBox
 from seamlabel.napari.result.seams import SeamsBox
 from seamlabel.napari.result.table_part import TablePart
+from seamlabel.napari.result.unsaved import Unsaved
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -21,4 +22,4 @@ def make_parts() -> list[QWidget]:
     """Return new parts for one dock."""
     highlight = Highlight()
     mending = [SeamsBox(highlight), EditsBox(highlight)]
-    return [FailedBox(), HealthBox(), MergeBox(), *mending, TablePart(), Footer()]
+    return [Unsaved(), FailedBox(), HealthBox(), MergeBox(), *mending, TablePart(), Footer()]

@@ -75,6 +75,8 @@ class Shown:
         Objects that were written.
     written : Wish
         How the labels that are written were merged.
+    place : mapping
+        Fields of the spec that say where they were saved since; empty where the run wrote them.
     """
 
     plan: Plan
@@ -87,11 +89,16 @@ class Shown:
     saved: bool = True
     n_objects: int = 0
     written: Wish = Wish()
+    place: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def spec(self) -> RunSpec:
-        """What was asked for: as the form had it."""
-        return self.plan.asked or self.plan.spec
+        """What gives the labels as they are written, but for edits: as the form had it, merged as last."""
+        asked = self.plan.asked or self.plan.spec
+        changes = {**self.written.settings, **self.place}
+        if "merge" in changes:
+            changes["merge"] = {**asked.merge.model_dump(), **changes["merge"]}
+        return asked.replace(**changes) if changes else asked
 
 
 def kept_run(run_dir: Path, path: str, layer: Labels | None, array: Any = None) -> Shown:
