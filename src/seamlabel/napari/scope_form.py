@@ -43,7 +43,6 @@ class ScopeForm(Section):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("", parent)
-        self.layout().itemAt(0).widget().hide()  # no header
         self.what = combo_box()
         for kind, text in KINDS.items():
             self.what.addItem(text, kind)
