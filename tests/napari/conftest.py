@@ -66,7 +66,10 @@ def held_up(tile):
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs a window where there is no display: Qt would abort the whole session."""
+    """Keep windows in one process: they share a screen. Skip them where there is none: Qt would abort."""
+    for item in items:
+        if "napari" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("window"))
     known = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     if not sys.platform.startswith("linux") or any(os.environ.get(name) for name in known):
         return
