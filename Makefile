@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PACKAGES := xvfb xauth libgl1 libegl1 libgl1-mesa-dri libglib2.0-0 libdbus-1-3 libfontconfig1 \
 	libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 \
 	libxcb-render-util0 libxcb-shape0 libxcb-xkb1 libx11-xcb1 fonts-dejavu-core
-PYTEST_ARGS ?= -n auto --dist loadgroup
+PYTEST_ARGS ?= -n auto
 SHOW ?=
 
 .PHONY: demo test lint clean
@@ -22,8 +22,7 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev $(VENV)/screen
 	@settings=$$(mktemp -d) && trap 'rm -rf "$$settings"' EXIT && \
 	export QT_API=pyqt6 LIBGL_ALWAYS_SOFTWARE=1 NAPARI_CONFIG="$$settings/settings.yaml" && \
-	if [ "$$(uname)" = Darwin ]; then $(BIN)/pytest $(PYTEST_ARGS); \
-	else xvfb-run -a -s "-screen 0 1920x1200x24" $(BIN)/pytest $(PYTEST_ARGS); fi
+	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check src tests

@@ -66,14 +66,11 @@ def held_up(tile):
 
 
 def pytest_collection_modifyitems(items):
-    """Keep windows in one process: they share a screen. Skip them where there is none: Qt would abort."""
-    for item in items:
-        if "napari" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("window"))
+    """Skip what needs a window where there is no display: Qt would abort the whole session."""
     known = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     if not sys.platform.startswith("linux") or any(os.environ.get(name) for name in known):
         return
-    skip = pytest.mark.skip(reason="no display: run under xvfb-run")
+    skip = pytest.mark.skip(reason="no display: install Xvfb")
     for item in items:
         if "qtbot" in getattr(item, "fixturenames", ()) and "napari" in item.path.parts:
             item.add_marker(skip)
