@@ -194,7 +194,7 @@ def test_auto_overlap_stays_what_makes_the_merge_exact_on_thin_tiles():
     made = plan(image("zyx", (24, 80, 80)), tile_shape=(2, 40, 40))
     assert made.grid.overlap == (5, 5, 5)
     short = plan(image("zyx", (24, 80, 80)), tile_shape=(12, 40, 40), overlap=4)
-    assert any("reaches 4 voxels" in warning for warning in short.warnings)
+    assert any("less than an overlap of 5 labels" in warning for warning in short.warnings)
 
 
 def test_dark_objects_and_empty_tiles_do_not_go_together():

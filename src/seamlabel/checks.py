@@ -242,8 +242,8 @@ def _warn(
     radius = getattr(params, "radius", None)
     if radius is not None and cut and min(h for h, _ in cut) <= radius:
         warnings.append(
-            f"the method reaches {ceil(radius)} voxels: with an overlap of {ceil(radius) + 1} labels "
-            "would be exactly those of the whole image, with less they may differ at tile borders"
+            f"with less than an overlap of {ceil(radius) + 1} labels may differ at tile borders from those "
+            "of the whole image"
         )
 
 

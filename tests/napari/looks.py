@@ -14,6 +14,8 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPlainTextEdit,
     QSlider,
+    QStyle,
+    QStyleOptionComboBox,
     QWidget,
 )
 
@@ -57,12 +59,20 @@ def _cut(widget):
     if isinstance(widget, QAbstractButton):
         return width(_shown(widget.text())) > widget.width() - 4
     if isinstance(widget, QComboBox):
-        return width(widget.currentText()) + MARK > widget.width() + 1
+        return width(widget.currentText()) > _room(widget)
     if isinstance(widget, QAbstractSpinBox):
         return width(widget.text()) > widget.lineEdit().width() + 1
     if isinstance(widget, QLineEdit):
         return not widget.text() and width(widget.placeholderText()) > widget.width() - 4
     return False
+
+
+def _room(combo):
+    """Return how many pixels a combo has for its text: not those of its arrow."""
+    option = QStyleOptionComboBox()
+    combo.initStyleOption(option)
+    parts = QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, combo
+    return combo.style().subControlRect(*parts).width()
 
 
 def _shown(text):

@@ -203,7 +203,7 @@ def running(stage):
 
 def found(stage):
     """A run of another day that did not reach its end."""
-    wish = {"tile_shape": (128, 128), "overlap": (8, 8), "backend": "function", "params": stage.script("label")}
+    wish = {"name": "cells", "tile_shape": (128, 128), "overlap": (8, 8), "backend": "function", "params": stage.script("label")}
     plan = resolve(RunSpec(image=stage.image_path, **wish), image_info(stage.image_path))
     events = run(plan)
     next(event for event in events if isinstance(event, TileDone))
@@ -281,6 +281,10 @@ def failing(stage):
     yield "failed"
     stage.function("out_of_memory")
     stage.run()
+    yield "settings-differ"
+    stage.dock.click(stage.bar.unfinished.start_over)
+    stage.dock.click(stage.bar.unfinished.sure)
+    stage.dock.wait_end()
     yield "failed-memory"
 
 

@@ -27,8 +27,8 @@ def test_an_overlap_that_objects_fit_into_is_called_good(ran):
     dock, box = ran(40)
     assert box.grade.text() == "Overlap: good"
     report = dock.controller.results.shown.report
-    assert f"{report.n_joined:,} pairs joined" in box.counts.text()
-    assert "Parts of one object that two tiles saw" in box.counts.toolTip()
+    assert f"{report.n_joined:,} matches" in box.counts.text()
+    assert "Times that two tiles saw the same object" in box.counts.toolTip()
     assert not box.use.isVisibleTo(dock.widget)
 
 

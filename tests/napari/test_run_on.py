@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 
 from seamlabel.io.sources import image_info
 from seamlabel.napari import run_on
+from seamlabel.napari.result.failed import FailedBox
 from seamlabel.napari.run_on import RunOnForm
 
 
@@ -105,7 +106,7 @@ def test_a_tile_over_its_time_fails_alone_on_processes(dock, image_path, tmp_pat
     assert "3 tiles done, 0 empty, 1 failed" in dock.bar.result.text()
     assert "took longer than 1.5 s" in dock.causes()[0]
     assert dock.form.tiles.run_on.isEnabled()
-    dock.click(dock.bar.unfinished.resume)
+    dock.click(dock.widget.result.findChild(FailedBox).retry)
     dock.wait_end()
     assert "4 tiles done, 0 empty, 0 failed" in dock.bar.result.text()
     assert image_info(image_path).labels == ("cells",)

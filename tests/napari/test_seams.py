@@ -51,7 +51,7 @@ def test_doubtful_places_are_counted_and_shown_one_after_another(doubting):
     active = dock.viewer.layers.selection.active
     dock.click(box.review)
     assert box.where.text() == f"1 of {number} · 0 decided"
-    assert f"IoU {box.places[0].iou:.2f}" in box.question.text()
+    assert f"match {box.places[0].iou:.2f}" in box.question.text()
     layer = dock.viewer.layers[NAME]
     assert dock.viewer.layers.selection.active is active
     assert set(np.unique(layer.data)) >= {1, 2} or 3 in layer.data

@@ -15,6 +15,7 @@ from seamlabel.io.journal import unfinished_run
 from seamlabel.io.lock import Lock
 from seamlabel.io.sources import image_info, open_labels
 from seamlabel.napari.pictures import OWN
+from seamlabel.napari.result.failed import FailedBox
 from seamlabel.plan import resolve
 from seamlabel.spec import RunSpec
 
@@ -382,10 +383,10 @@ def test_failed_tiles_are_tried_again_with_one_click(dock, image_path, tmp_path)
     assert dock.causes()[0] == f"{failed} tiles: ValueError: too dark (flaky.py, line 7)"
     assert row(dock).text.text() == f"Unfinished run found: {36 - failed} of 36 tiles, {failed} failed"
     assert row(dock).more.text() == "", "the causes are above"
-    assert shown(dock) == ["Retry failed", "Start over", "Show"]
+    assert shown(dock) == ["Start over", "Show"], "Retry is above, beside the causes"
     assert "too dark" in dock.run.reason(tiles_in(dock, "failed")[0])
     (tmp_path / "fail").unlink()
-    dock.click(row(dock).resume)
+    dock.click(dock.widget.result.findChild(FailedBox).retry)
     dock.wait_end()
     assert "36 tiles done, 0 empty, 0 failed" in dock.bar.result.text()
     assert image_info(image_path).labels == ("cells",)
@@ -411,7 +412,7 @@ def test_an_edited_method_goes_on_only_if_finished_tiles_may_stay(shown_dock, im
     file = incomplete(dock, image_path, tmp_path)
     failed = len(tiles_in(dock, "failed"))
     file.write_text(FLAKY.replace("mean() < 600", "mean() < 0"))
-    dock.click(row(dock).resume)
+    dock.click(dock.widget.result.findChild(FailedBox).retry)
     dock.wait_end()
     assert (
         row(dock).text.text() == "Nothing was run: the code of the method was edited, or values that it uses"

@@ -73,10 +73,7 @@ class Ending:
         self.canvas.show_final(open_labels(result.path), result.path, self.plan.spec.name)
         what = summary(self.progress)
         if self.merged is not None:
-            joined = f"{result.n_joined:,} joined across seams"
-            what = (
-                f"{many(result.n_objects, 'object')} · {joined} · merged again in {duration(result.seconds)}"
-            )
+            what = f"{many(result.n_objects, 'object')} · merged again in {duration(result.seconds)}"
         self.bar.end(f"{what} · {self._where(result.path)}", "good")
         return self._for_panel(result)
 

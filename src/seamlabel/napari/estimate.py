@@ -43,7 +43,7 @@ class Estimates:
         else:
             return ""
         rounds = -(-plan.n_tiles // plan.workers)
-        time = f"≈ {duration(rounds * each)}".replace(" ", "\u00a0")
+        time = f"≈ {duration(rounds * each)}".replace("≈ under", "under").replace(" ", "\u00a0")
         return f"{time} ({source})"
 
 

@@ -75,13 +75,16 @@ class Form(QWidget):
         """
         wrong = [] if self.image.wrong is None else [self.image.wrong]
         wrong += [problem for section in self.sections for problem in section.wrongs()]
-        if wrong:
-            raise SpecError(wrong)
         values = {**self._kept, **self._shown()}
         values["region"] = self._within_time(values["region"])
         if self._merge is not None and self._merge[0] == values["backend"]:
             values["merge"] = self._merge[1]
-        spec = RunSpec(**values)
+        try:
+            spec = RunSpec(**values)
+        except SpecError as error:
+            raise SpecError([*wrong, *error.problems]) from None
+        if wrong:
+            raise SpecError(wrong)
         return spec if "planes" not in self._shown() else spec.replace(merge=self._linked(spec.merge))
 
     def _within_time(self, boxes: Any) -> Any:

@@ -235,7 +235,7 @@ class Launcher:
         trouble = left.trouble_on(plan)
         offers = []
         if not trouble:
-            offers = ["retry" if left.all_tried else "resume"]
+            offers = [] if self._listed(left) else ["retry" if left.all_tried else "resume"]
         if self._refusal is not None and self._refusal[2]:
             offers = ["accept"]
         offers += ["start over"] * (own and not left.busy)
@@ -245,6 +245,11 @@ class Launcher:
         else:
             text, more = self._found(own), trouble or self._reasons()
         self._row.tell(text, more, left.run.done, offers)
+
+    def _listed(self, left: Leftover) -> bool:
+        """Return whether failed tiles are all that is left, and the result lists them with a button Retry."""
+        ours = str(left.run.path) == self._run.run_dir and bool(self._run.progress.failures)
+        return left.all_tried and ours
 
     def _found(self, own: bool) -> str:
         assert self._left is not None

@@ -201,7 +201,7 @@ def _filled(spec: RunSpec) -> RunSpec:
 
 def _short(value: Any) -> str:
     text = f"{value:g}" if isinstance(value, float) else repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return text if len(text) <= 40 else f"'…{text[-37:]}"  # paths differ at their ends
 
 
 def _plain(text: str) -> str:

@@ -105,6 +105,7 @@ class Measuring(QObject):
 
     def _tick(self, on: bool) -> None:
         button = self._form.method.measure
+        self._form.method.hint.say(f"{NAME} in the image · Esc ends it" if on else "")
         if button is not None:
             button.blockSignals(True)
             button.setChecked(on)

@@ -53,7 +53,7 @@ class MethodForm(Section):
         self.combo = combo_box()
         self.presets = PresetsButton(lambda: self.values()["params"])
         self.install = _Install()
-        self.about = Note("muted", self)
+        self.about, self.hint = Note("muted", self), Note("good", self)
         self.measure: QPushButton | None = None
         self.params: ParamsForm | None = None
         self.add("backend", "", _row(self.combo, self.presets), "How tiles are segmented")
@@ -61,6 +61,7 @@ class MethodForm(Section):
         self.combo.setAccessibleName("Method")
         self.rows.addRow(self.install)
         self.rows.addRow(self.about)
+        self.rows.addRow(self.hint)
         self._fill()
         self.combo.currentIndexChanged.connect(self._switched)
         self.presets.picked.connect(self._picked)

@@ -62,7 +62,7 @@ class Facts:
         """Return objects, time and voxels in a line."""
         parts = [] if self.objects is None else [many(self.objects, "object")]
         if self.seconds is not None:
-            parts.append(duration(self.seconds) if self.seconds >= 0.05 else "under 0.1 s")
+            parts.append(duration(self.seconds))
         spans = zip(self.names, self.core.start, self.core.stop, strict=True)
         parts.append(", ".join(f"{n} {a:,}–{b - 1:,}" if b - a > 1 else f"{n} {a:,}" for n, a, b in spans))
         return " · ".join(parts)

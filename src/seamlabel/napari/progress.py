@@ -200,6 +200,8 @@ class Progress:
 
 def duration(seconds: float) -> str:
     """Return a time for people: ``"0.4 s"``, ``"11 s"``, ``"1 min 12 s"``, ``"2 h 05 min"``."""
+    if seconds < 0.05:
+        return "under 0.1 s"
     if seconds < 1:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -34,7 +34,6 @@ class RunLog(QWidget):
         self.text.setReadOnly(True)
         self.text.setAccessibleName("Log")
         self.text.setMaximumBlockCount(LINES)
-        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.text.setFixedHeight(120)
         top = QHBoxLayout()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 START_NAME = "cells"
 OWN, OTHER, TEMPORARY = range(3)
-PLACES = ("The image's own OME-Zarr", "Another OME-Zarr", "Temporary")
+PLACES = ("The image's OME-Zarr", "Another OME-Zarr", "Temporary")
 NOT_SAVED = "Not saved yet: these labels are gone when napari closes."
 KEEP = "Keep tiles to mend later"
 

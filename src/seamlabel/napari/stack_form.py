@@ -147,6 +147,7 @@ class StackForm(Section):
         times = [n for n, a in zip(info.shape, info.axes, strict=True) if a.kind == "time"] if info else []
         self.time.set_count(times[0] if times else 1)
         self.show_row("time", bool(times) and times[0] > 1)
+        self.setVisible(self._deep or (bool(times) and times[0] > 1))
 
     def values(self) -> dict[str, Any]:
         """Return the fields of the spec that these rows decide; none for an image without planes."""

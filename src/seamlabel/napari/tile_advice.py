@@ -50,7 +50,7 @@ def advice(plan: Plan) -> list[Advice]:
     """Return what is unwise about the tiles of a plan."""
     waste, thin = _wasteful(plan), _thin(plan)
     found = [*_too_many(plan), *waste, *thin]
-    said = ("larger tiles",) * len(waste) + ("with an overlap of",) * len(thin)
+    said = ("larger tiles",) * len(waste) + ("an overlap of",) * len(thin)
     others = [text for text in plan.warnings if not any(part in text for part in said)]
     return found + [_of_text(_capital(text), plan) for text in others]
 
@@ -94,7 +94,7 @@ def _thin(plan: Plan) -> list[Advice]:
 
 def _of_text(text: str, plan: Plan) -> Advice:
     """Return a warning of the plan, with the overlap that it names."""
-    named = re.search(r"with an overlap of (\d+)", text)
+    named = re.search(r"an overlap of (\d+)", text)
     if not named:
         return Advice(text)
     wanted = tuple(max(o, int(named[1])) if t < n else o for o, t, n in _axes(plan))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import napari.viewer  # noqa: TC002  napari hands over the viewer by the annotation
 from napari.utils.notifications import show_info
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QPoint, QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QApplication, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeyEvent
 
 RUN_FILE = ".json"
+LAY_OUT_MS = 50
+"""After so many milliseconds what is new in the dock has its place."""
 WIDTH = 330
 """Least width of the dock in pixels."""
 
@@ -61,6 +63,11 @@ class SeamlabelWidget(QWidget):
         self.controller = Controller(self._viewer, self.form, self.bar)
         self.result = ResultPanel(self.controller.results, make_parts(), self)
         self._under_form.addWidget(self.result)
+        self._laid_out = QTimer(self)
+        self._laid_out.setSingleShot(True)
+        self._laid_out.setInterval(LAY_OUT_MS)
+        self._laid_out.timeout.connect(self._to_result)
+        self.controller.results.came.connect(self._laid_out.start)
         self._viewer.events.theme.connect(self._theme)
         # Closing the viewer deletes docks without a close event; the controller has to hear of it.
         self._close = _Closer(self.controller, self._viewer, self._theme)
@@ -91,6 +98,11 @@ class SeamlabelWidget(QWidget):
             self._close.leave()
             if told:
                 show_info(told)
+
+    def _to_result(self) -> None:
+        """Scroll so that the result begins at the top, as far as there is that much."""
+        place = self.result.mapTo(self.scroll.widget(), QPoint(0, 0))
+        self.scroll.verticalScrollBar().setValue(place.y())
 
     def choose(self, layer: object) -> None:
         """Choose an image layer; anything else leaves the choice as it is."""

@@ -44,6 +44,8 @@ class ResultControl(QObject):
 
     opened = Signal()
     """Another run is shown, or none, or the same one after it was merged again."""
+    came = Signal()
+    """A run has ended, and its result is what is shown."""
     wished = Signal()
     """`wish` is another one."""
     measured = Signal()
@@ -250,7 +252,9 @@ class ResultControl(QObject):
         if not busy:
             ended = self.run.ended
             if ended is not None:
-                self.run.ended = None
+                self.run.ended, merged = None, self._asked is not None
                 self.open(ended)
+                if not merged:
+                    self.came.emit()
             self._asked = None
         self.busy_changed.emit(busy)

@@ -44,8 +44,8 @@ def counts(report: MergeReport) -> list[tuple[str, str]]:
     told = [
         (
             report.n_joined,
-            f"{report.n_joined:,} pairs joined",
-            "Parts of one object that two tiles saw, and that are one object now",
+            f"{report.n_joined:,} matches",
+            "Times that two tiles saw the same object, which is one object now",
         ),
         (
             report.n_refused,
@@ -63,7 +63,7 @@ def counts(report: MergeReport) -> list[tuple[str, str]]:
             "Tiles agree so little that they might as well be joined as not: look at them below",
         ),
     ]
-    return [(text, tip) for number, text, tip in told if number or "joined" in text]
+    return [(text, tip) for number, text, tip in told if number or "matches" in text]
 
 
 class HealthBox(QWidget):

@@ -176,7 +176,7 @@ class SeamsBox(QWidget):
             button.setChecked(edit is not None and edit.kind == kind)
         now = "joined" if place.joined else "not joined"
         state = f"You decided: {'one object' if edit.kind == 'join' else 'two objects'}" if edit else ""
-        text = f"These two agree by {place.iou:.0%} (IoU {place.iou:.2f}); by the rule they are {now}"
+        text = f"These two agree by {place.iou:.0%} (match {place.iou:.2f}); by the rule they are {now}"
         self.question.say(f"{text}. {state}" if state else text)
         self.open_again.setEnabled(edit is not None)
 

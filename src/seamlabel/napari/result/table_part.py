@@ -44,6 +44,7 @@ class TablePart(Section):
         self.export_button = QPushButton("Export…")
         self.export_button.setToolTip("Save what was measured of all objects, as CSV or Parquet")
         self.colour = combo_box()
+        self.colour.setPlaceholderText("Measure objects first")
         self.note = Note("muted", self)
         self._control: ResultControl | None = None
         self._columns: tuple[Column, ...] = ()
