@@ -13,11 +13,12 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
+from seamlabel.geometry import Box
 from seamlabel.napari.lazy_labels import LabelStream, display_levels, display_shapes, lazy
 from seamlabel.napari.live import Live, redraw
 from seamlabel.napari.pictures import OWN, Placement, placement
 from seamlabel.napari.preferences import preferences
-from seamlabel.napari.tile_states import COLORS, TileStates
+from seamlabel.napari.tile_states import COLORS, TileStates, any_within
 from seamlabel.napari.view import visible
 from seamlabel.napari.where import Where
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from seamlabel.plan import Plan
 
 GRID_NAME = "Tiles"
-REFRESH_3D = 1.0
-"""Least seconds between two refreshes of the labels while they stream in, in 3D."""
+REFRESH_3D = UPDATE = 1.0
+"""Least seconds between two refreshes of streaming labels in 3D, and of what is out of sight."""
 
 
 class Canvas:
@@ -56,9 +57,9 @@ class Canvas:
         """Whether clicks are for something else than tiles."""
         self._placement = Placement({})
         self.where: Where | None = None
-        self._stale = False
-        self._refreshed = 0.0
-        self._pause = 1 / preferences().redraws
+        self._stale = self._unseen = False
+        self._refreshed = self._updated = 0.0
+        self.pause = 1 / preferences().redraws
         self._grid_stale = self._states_stale = False
         self._grid_drawn = 0.0
         self._drawn: tuple[list[tuple[int, ...]], Placement] | None = None
@@ -119,10 +120,10 @@ class Canvas:
         """Say what tiles are now; drawn with the next `refresh`."""
         if self.states is None:
             return
-        for tile, state in states.items():
-            if self.states.state(tile) != state:
-                self.states.set(tile, state)
-                self._states_stale = True
+        changed = [tile for tile, state in states.items() if self.states.state(tile) != state]
+        for tile in changed:
+            self.states.set(tile, states[tile])
+        self._states_stale = self._states_stale or self._in_sight(self.grid_layer, self.states, changed)
 
     def tile_under(self, position: Sequence[float]) -> int | None:
         """Return the tile at a world position, or None outside the grid."""
@@ -162,7 +163,7 @@ class Canvas:
 
     def begin_stream(self, plan: Plan) -> LabelStream:
         """Return the stream that the events of a run are to be fed to."""
-        self._pause = 1 / preferences().redraws
+        self.pause = 1 / preferences().redraws
         self.stream = LabelStream(plan.grid, display_shapes(plan.level_shapes))
         self.labels_layer = self.ended_stream = None
         return self.stream
@@ -230,28 +231,43 @@ class Canvas:
 
     def touch(self, tiles: Sequence[int]) -> None:
         """Note that the labels of these tiles are others now; drawn with the next `refresh`."""
-        layer = self.labels_layer
-        if self._stale or self.stream is None or not self._has(layer) or not layer.visible:
-            return
+        if self.stream is not None and not self._stale:
+            self._stale = self._in_sight(self.labels_layer, self.stream, tiles)
+
+    def _in_sight(self, layer: Labels | None, shown: LabelStream | TileStates, tiles: Sequence[int]) -> bool:
+        """Return whether any of these tiles, which have changed, is looked at in a layer."""
+        if not len(tiles) or not self._has(layer) or not layer.visible:
+            return False
+        self._unseen = True
         inserted = self._placement.insert[0] if self._placement.insert else None
-        view = visible(self._viewer, layer, inserted)
-        self._stale = any(self.stream.span(t, layer.data_level).intersect(view).size for t in tiles)
+        index = shown.index[layer.data_level]
+        view = visible(self._viewer, layer, inserted).intersect(Box.whole(tuple(map(len, index))))
+        return any_within(tiles, shown.grid, index, view)
 
     def refresh(self) -> None:
-        """Draw what has changed, not oftener than the viewer can take it."""
-        waited = self.stream is None or monotonic() - self._grid_drawn >= self._pause
+        """Draw what has changed and is looked at, not oftener than the viewer can take it."""
+        self._update_unseen()
+        waited = self.stream is None or monotonic() - self._grid_drawn >= self.pause
         if (self._grid_stale or (self._states_stale and waited)) and self._has(self.grid_layer):
             self._grid_stale = self._states_stale = False
             self._grid_drawn = monotonic()
             self._grid.update()
             redraw(self.grid_layer)
-        wait = self._pause if self._viewer.dims.ndisplay == 2 else max(REFRESH_3D, self._pause)
+        wait = self.pause if self._viewer.dims.ndisplay == 2 else max(REFRESH_3D, self.pause)
         if self._stale and monotonic() - self._refreshed >= wait:
             self._stale = False
             if self._has(self.labels_layer):
                 self._labels.update()
                 redraw(self.labels_layer)
             self._refreshed = monotonic()
+
+    def _update_unseen(self) -> None:
+        """Bring what napari keeps for views from afar up to date, now and then."""
+        if self._unseen and (self.stream is None or monotonic() - self._updated >= UPDATE):
+            self._unseen, self._updated = False, monotonic()
+            self._grid.update()
+            if self.stream is not None:
+                self._labels.update()
 
     def _add_under_grid(self, levels: Live, name: str, notes: dict[str, Any]) -> Labels:
         layer = self._layer(levels.data, name=name, metadata={OWN: notes})

@@ -159,9 +159,8 @@ class RunControl:
             self._former = self.progress  # its tiles are shown again if this run is refused
         self.plan, self.progress, self._error = plan, Progress(plan.workers, _passes(plan)), None
         self._running, self.run_dir, self.facts, self._threads = set(), "", {}, None
-        self.worker = worker = RunWorker(
-            lambda: events(worker.hold), self._canvas.begin_stream(plan).accept if streams else None
-        )
+        accept = self._canvas.begin_stream(plan).accept if streams else None
+        self.worker = worker = RunWorker(lambda: events(worker.hold), accept, self._canvas.pause)
         self.worker.events.connect(self._take)
         self.worker.failed.connect(self._failed)
         self.worker.finished.connect(self._finished)

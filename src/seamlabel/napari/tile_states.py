@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from seamlabel.geometry import TileGrid
+    from seamlabel.geometry import Box, TileGrid
     from seamlabel.napari.lazy_labels import Picks
 
 STATES = ("waiting", "running", "done", "empty", "failed")
@@ -67,7 +67,7 @@ class TileStates:
         self.selected: int | None = None
         self.picked: int | None = None
         self.only: str | None = None
-        self._index = [tuple(map(sample_index, grid.shape, shape)) for shape in shapes]
+        self.index = [tuple(map(sample_index, grid.shape, shape)) for shape in shapes]
         self.levels = [self._level(k, tuple(shape)) for k, shape in enumerate(shapes)]
 
     @property
@@ -99,24 +99,26 @@ class TileStates:
         return LazyArray(read, tuple(map(range, shape)), np.dtype(np.uint8))
 
     def _draw(self, k: int, shape: tuple[int, ...], picks: Picks) -> NDArray[np.uint8]:
-        source = [i[p.start : p.stop : p.step] for i, p in zip(self._index[k], picks, strict=True)]
+        if not all(map(len, picks)):
+            return np.zeros(tuple(map(len, picks)), np.uint8)
+        source = [i[p.start : p.stop : p.step] for i, p in zip(self.index[k], picks, strict=True)]
         tiles = [s // t for s, t in zip(source, self.grid.tile_shape, strict=True)]
-        numbers: Any = 0
-        for index, count in zip(np.ix_(*tiles), self.grid.counts, strict=True):
-            numbers = numbers * count + index
-        state = self.states[numbers]
-        hidden = None if self.only is None else state != STATES.index(self.only)
+        numbers = _numbers([range(t[0], t[-1] + 1) for t in tiles], self.grid.counts)
+        places = [t - t[0] for t in tiles]
+        states = self.states[numbers]
         shown = [axis for axis, pick in enumerate(picks) if len(pick) > 1]
         sides = [shape[a] * self.grid.tile_shape[a] / self.grid.shape[a] for a in shown]
         if not sides or min(sides) < LEAST:
             waiting = LINE if self.only == "waiting" else 0
-            out = np.where(state == STATES.index("waiting"), waiting, state + 1).astype(np.uint8)
+            values = np.where(states == STATES.index("waiting"), waiting, states + 1)
+            out = _spread(values.astype(np.uint8), places)
         else:
-            out = np.where(_pattern(state, picks, shown, min(sides)), state + 1, 0).astype(np.uint8)
-            outside = None if self.within is None else ~self.within[numbers]
+            state = _spread(states, places)
+            out = _patterns(state, set(states.flat), picks, shown, min(sides))
+            outside = None if self.within is None else _spread(~self.within[numbers], places)
             self._frame(out, state, source, shown, shape, outside)
-        if hidden is not None:
-            out[hidden] = 0
+        if self.only is not None:
+            out[_spread(states != STATES.index(self.only), places)] = 0
         self._mark(out, source, shown, shape)
         return out
 
@@ -130,21 +132,23 @@ class TileStates:
         outside: NDArray[np.bool_] | None,
     ) -> None:
         """Draw the grid lines, fainter outside, and inside them the frames of finished tiles."""
-        done = state == STATES.index("done")
-        line = np.zeros(out.shape, bool)
-        inner = np.zeros(out.shape, bool)
+        lines, frames = [], []
         for axis in shown:
             tile = self.grid.tile_shape[axis]
             start = source[axis] - source[axis] % tile
             stop = np.minimum(start + tile, self.grid.shape[axis])
-            near = _along(np.minimum(source[axis] - start, stop - 1 - source[axis]), axis, out.ndim)
+            near = np.minimum(source[axis] - start, stop - 1 - source[axis])
             near = near / (self.grid.shape[axis] / shape[axis])
-            line |= near < 1
-            inner |= near < 3
-        out[inner & done] = 1 + STATES.index("done")
-        out[line] = LINE
-        if outside is not None:
-            out[line & outside] = FAINT
+            before = (slice(None),) * axis
+            lines.append((*before, np.flatnonzero(near < 1)))
+            frames.append((*before, np.flatnonzero(near < 3)))
+        done = STATES.index("done")
+        for where in frames:
+            out[where] = np.where(state[where] == done, np.uint8(1 + done), out[where])
+        for where in lines:
+            out[where] = LINE
+        for where in lines if outside is not None else []:
+            out[where] = np.where(outside[where], np.uint8(FAINT), out[where])
 
     def _mark(
         self,
@@ -173,6 +177,29 @@ class TileStates:
         out[inside[1]] = core
 
 
+def any_within(tiles: Sequence[int], grid: TileGrid, index: Sequence[NDArray[np.intp]], box: Box) -> bool:
+    """Return whether any of these tiles lies in a box of a level.
+
+    Parameters
+    ----------
+    tiles : sequence of int
+        Their numbers.
+    grid : TileGrid
+        All tiles.
+    index : sequence of array
+        Per axis, the voxel of the grid's array that each voxel of the level shows.
+    box : Box
+        What of the level is asked about.
+    """
+    if not len(tiles) or not box.size:
+        return False
+    inside = np.ones(len(tiles), bool)
+    for axis, place in enumerate(np.unravel_index(np.asarray(tiles), grid.counts)):
+        first, last = index[axis][[box.start[axis], box.stop[axis] - 1]] // grid.tile_shape[axis]
+        inside &= (place >= first) & (place <= last)
+    return bool(inside.any())
+
+
 def _along(values: NDArray[Any], axis: int, ndim: int) -> NDArray[Any]:
     """Return values along one axis of `ndim`."""
     side = [1] * ndim
@@ -180,20 +207,49 @@ def _along(values: NDArray[Any], axis: int, ndim: int) -> NDArray[Any]:
     return values.reshape(side)
 
 
-def _pattern(state: NDArray[np.uint8], picks: Picks, shown: list[int], side: float) -> NDArray[np.bool_]:
-    """Return where a tile's state is drawn: stripes run, dots are empty, crosses failed."""
+def _numbers(spans: list[range], counts: Sequence[int]) -> NDArray[np.intp]:
+    """Return the numbers of the tiles in a block of the grid."""
+    numbers: Any = 0
+    for index, count in zip(np.ix_(*spans), counts, strict=True):
+        numbers = numbers * count + index
+    return numbers  # type: ignore[no-any-return]
+
+
+def _spread(values: NDArray[Any], places: list[NDArray[np.intp]]) -> NDArray[Any]:
+    """Return the values of tiles for every pixel; the last axis first, so that rows are copied."""
+    for axis in reversed(range(len(places))):
+        values = np.take(values, places[axis], axis=axis)
+    return values
+
+
+def _patterns(
+    state: NDArray[np.uint8], there: set[int], picks: Picks, shown: list[int], side: float
+) -> NDArray[np.uint8]:
+    """Return the patterns of tiles: stripes run, dots are empty, crosses failed.
+
+    Made from bytes, and only for states that are there: it is drawn while others want the cores.
+    """
+    out = np.zeros(state.shape, np.uint8)
     period = int(min(32, max(6, side // 6)))
     width = max(1, period // 6)
-    shape = [1] * len(picks)
-    along = []
-    for axis in shown[-2:]:
-        one = shape.copy()
-        one[axis] = -1
-        along.append(np.arange(picks[axis].start, picks[axis].stop, picks[axis].step).reshape(one))
-    i, j = along if len(along) == 2 else (along[0] * 0, along[0])
-    up, down = (i + j) % period < width, (i - j) % period < width
-    dots = (i % period < 2 * width) & (j % period < 2 * width)
-    out = (state == STATES.index("running")) & up
-    out |= (state == STATES.index("failed")) & (up | down)
-    out |= (state == STATES.index("empty")) & dots
+    ends = [_along(_phase(picks[axis], period), axis, len(picks)) for axis in shown[-2:]]
+    i, j = ends if len(ends) == 2 else (ends[0] * 0, ends[0])
+    running, empty, failed = map(STATES.index, ("running", "empty", "failed"))
+    if there & {running, failed}:
+        up = _stripe(i + j, period, width)
+        out[(state == running) & up] = running + 1
+    if failed in there:
+        down = _stripe(i + (period - j), period, width)
+        out[(state == failed) & (up | down)] = failed + 1
+    if empty in there:
+        out[(state == empty) & ((i < 2 * width) & (j < 2 * width))] = empty + 1
     return out
+
+
+def _phase(pick: range, period: int) -> NDArray[np.uint8]:
+    return (np.arange(pick.start, pick.stop, pick.step) % period).astype(np.uint8)
+
+
+def _stripe(phase: NDArray[np.uint8], period: int, width: int) -> NDArray[np.bool_]:
+    """Return where phases, below twice the period, lie on a stripe."""
+    return (phase < width) | ((phase >= period) & (phase < period + width))

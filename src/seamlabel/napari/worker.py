@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import traceback
 from threading import Event as Flag
-from threading import Thread
+from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
-from seamlabel.events import Heartbeat, StageStarted
+from seamlabel.events import Heartbeat, RunStarted, StageStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 INTERVAL = 0.1
 """Seconds between two signals, at least: each one costs the window some work."""
+PATIENCE = 1.0
+"""Seconds that a run waits at most until the window has shown that it began."""
 
 
 class RunWorker(QObject):
@@ -34,26 +36,35 @@ class RunWorker(QObject):
         Makes the generator of events; called in the thread.
     on_event : callable, optional
         Called with every event in the thread, before it is reported.
+    interval : float
+        Seconds between the end of what one signal caused and the next signal, at least.
     """
 
     events = Signal(list)
-    """Events since the last signal, in order."""
+    """Events since the last signal, in order; however long the window was busy, one list tells all."""
     failed = Signal(object, str)
     """The exception that ended the run, and its traceback."""
     finished = Signal(bool)
     """The last signal of all; whether the run was cancelled."""
+    _waiting = Signal()
 
     def __init__(
         self,
         start: Callable[[], Generator[Event, None, None]],
         on_event: Callable[[Event], None] | None = None,
+        interval: float = INTERVAL,
     ) -> None:
         super().__init__()
         self._start = start
         self._on_event = on_event
+        self._interval = interval
         self._cancel, self._finish, self._hold = Flag(), Flag(), Flag()
         self._batch: list[Event] = []
-        self._sent = 0.0
+        self._lock = Lock()
+        self._taken = Flag()
+        self._taken.set()
+        self._took = 0.0
+        self._waiting.connect(self._take)
         self._thread = Thread(target=self._run, name="seamlabel-run")
 
     def start(self) -> None:
@@ -105,9 +116,14 @@ class RunWorker(QObject):
             for event in run:
                 if self._on_event is not None:
                     self._on_event(event)
-                self._batch.append(event)
-                if monotonic() - self._sent >= INTERVAL:
+                with self._lock:
+                    self._batch.append(event)
+                if self._taken.is_set() and monotonic() - self._took >= self._interval:
                     self._flush()
+                if isinstance(event, RunStarted):  # layers are added best before tiles take the cores
+                    self._wait()
+                    self._flush()
+                    self._wait()
                 if self._finish.is_set() and _can_end(event):
                     self._cancel.set()
                 if self._cancel.is_set():
@@ -116,10 +132,27 @@ class RunWorker(QObject):
             run.close()
         self._flush()
 
+    def _wait(self) -> None:
+        """Wait for the window to have shown what it was told."""
+        end = monotonic() + PATIENCE
+        while monotonic() < end and not self._cancel.is_set() and not self._taken.wait(0.05):
+            pass
+
     def _flush(self) -> None:
-        if self._batch:
-            self._tell("events", self._batch)
-            self._batch, self._sent = [], monotonic()
+        """Have the window take the events."""
+        self._taken.clear()
+        self._tell("_waiting")
+
+    def _take(self) -> None:
+        """Tell all events that wait; in the window's thread."""
+        with self._lock:
+            batch, self._batch = self._batch, []
+        try:
+            if batch:
+                self.events.emit(batch)
+        finally:
+            self._took = monotonic()
+            self._taken.set()
 
     def _tell(self, signal: str, *values: object) -> None:
         try:
