@@ -8,7 +8,9 @@ from benchmarks.measure import Options
 
 
 @pytest.mark.parametrize("part", gui.cases(quick=True), ids=lambda part: part.name)
-def test_the_window_is_measured(part, qtbot, tmp_path):
+def test_the_window_is_measured(part, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setattr(gui, "REST_S", 0.3)
+    monkeypatch.setattr(gui, "VIEWS", {"zoomed in": gui.VIEWS["zoomed in"]})
     sizes = (512, 128, min(part.sizes[2], 128))
     table = part.measure(sizes, data.Data(tmp_path), Options(rounds=1))
     assert all(len(row) == len(table.columns) for row in table.rows)

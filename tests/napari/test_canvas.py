@@ -124,3 +124,32 @@ def test_states_are_seen_from_afar_too(shown_dock):
     dock.canvas.set_states(dict.fromkeys(range(16), "failed"))
     dock.canvas.refresh()
     assert near(picture(dock), red, 60) > before + 0.003
+
+
+def test_tiles_out_of_sight_are_not_drawn_and_are_right_when_one_looks_at_them(shown_dock):
+    dock, canvas, viewer = shown_dock, shown_dock.canvas, shown_dock.viewer
+    dock.add(np.zeros((2048, 2048), np.uint8), contrast_limits=(0, 255))
+    dock.tiles((512, 512), (16, 16))
+    dock.qtbot.waitUntil(lambda: canvas.states is not None and len(canvas.states.grid) == 16, timeout=5000)
+    drawn, color = [], np.array(COLORS[STATES.index("failed") + 1][:3])
+
+    def look(place):
+        viewer.camera.zoom, viewer.camera.center = 4, (0, place, place)
+        dock.qtbot.waitUntil(lambda: looked_at(canvas.grid_layer, place), timeout=5000)
+
+    look(200)
+    canvas.grid_layer.events.set_data.connect(drawn.append)
+    canvas.set_states({15: "failed"})
+    canvas.refresh()
+    assert not drawn
+    look(1800)
+    assert near(picture(dock), color * 0.95) > 0.003
+    before = len(drawn)
+    canvas.set_states({15: "running"})
+    canvas.refresh()
+    assert len(drawn) > before
+    assert near(picture(dock), color * 0.95) < 0.003
+
+
+def looked_at(layer, place):
+    return layer.data_level == 0 and abs(layer.corner_pixels.mean() - place) < 150

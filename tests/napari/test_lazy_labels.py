@@ -11,7 +11,8 @@ from seamlabel.events import RunStarted, SeamsMerged, TileDone
 from seamlabel.geometry import TileGrid
 from seamlabel.io.staging import create_staging
 from seamlabel.kernels.pyramid import sample_index
-from seamlabel.napari.lazy_labels import LabelStream, display_levels, display_shapes, lazy, with_axis
+from seamlabel.napari.lazy_labels import LabelStream, lazy, with_axis
+from seamlabel.napari.levels import display_levels, display_shapes, ready_levels
 from seamlabel.staged import StagedTile
 
 
@@ -74,6 +75,24 @@ def test_levels_made_for_display_are_sampled_from_the_finest():
     rows, columns = sample_index(1300, levels[1].shape[0]), sample_index(700, levels[1].shape[1])
     expected = labels[np.ix_(rows, columns)].astype(np.uint32)
     np.testing.assert_array_equal(np.asarray(levels[1]), expected)
+
+
+def test_levels_are_made_ready_without_reading_the_labels_again_and_lie_where_they_lay():
+    coarse = np.random.default_rng(1).integers(1, 2**31, (33, 20))
+    labels = np.kron(coarse, np.ones((64, 64), np.int64))
+    ready, lazily = ready_levels([labels]), display_levels([labels])
+    labels[:] = 0
+    assert [level.shape for level in ready] == [level.shape for level in lazily]
+    for level in ready[1:]:
+        np.testing.assert_array_equal(np.unique(np.asarray(level)), np.unique(coarse))
+        side = level.shape[0] / 33
+        middle = np.ix_(
+            ((np.arange(33) + 0.5) * side).astype(int), ((np.arange(20) + 0.5) * side).astype(int)
+        )
+        np.testing.assert_array_equal(np.asarray(level)[middle], coarse)
+    stopped = ready_levels([labels], stop=lambda: True)
+    labels[:] = 7
+    assert (np.asarray(stopped[-1]) == 7).all(), "the run was cancelled: they are read when they are shown"
 
 
 GRID = TileGrid((90, 70), (32, 25), (6, 5))

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seamlabel.geometry import TileGrid
-from seamlabel.napari.tile_states import LINE, OVERLAP, STATES, TileStates
+from seamlabel.geometry import Box, TileGrid
+from seamlabel.napari.tile_states import LINE, OVERLAP, STATES, TileStates, any_within
 
 GRID = TileGrid((400, 300), (100, 100), (20, 20))
 
@@ -85,3 +85,21 @@ def test_a_part_is_that_part_of_the_whole_picture_of_states(shape):
     whole = np.asarray(states.levels[0])
     part = (slice(20, 130), slice(7, 90))
     np.testing.assert_array_equal(np.asarray(states.levels[0][part]), whole[part])
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_tiles_are_looked_at_where_their_cores_meet_the_view(level):
+    states = TileStates(GRID, [GRID.shape, (40, 30)])
+    shape = (GRID.shape, (40, 30))[level]
+    rng = np.random.default_rng(level)
+    for _ in range(50):
+        low, high = np.sort(rng.integers(0, np.array(shape) + 1, (2, 2)), axis=0)
+        box = Box(tuple(low.tolist()), tuple(high.tolist()))
+        seen = np.zeros(shape, bool)
+        seen[box.slices] = True
+        for tile in range(len(GRID)):
+            core = np.zeros(GRID.shape, bool)
+            core[GRID[tile].core.slices] = True
+            expected = bool((core[np.ix_(*states.index[level])] & seen).any())
+            assert any_within([tile], GRID, states.index[level], box) == expected
+    assert not any_within([], GRID, states.index[level], Box.whole(shape))

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from seamlabel.events import Heartbeat
+from seamlabel.events import Heartbeat, RunStarted
 from seamlabel.napari.worker import RunWorker
 
 
@@ -95,3 +95,28 @@ def test_a_worker_that_nobody_listens_to_any_more_ends_quietly(qtbot):
     worker = RunWorker(lambda: beats(50))
     worker.start()
     assert worker.join(5)
+
+
+def test_what_happens_while_the_window_is_busy_comes_as_one_list(qtbot):
+    over = threading.Event()
+
+    def run():
+        yield RunStarted(0, 300, "")
+        for i in range(300):
+            yield Heartbeat(i, 300, "segment", ())
+        over.set()
+
+    worker, seen = RunWorker(run, interval=0.0), []
+
+    def take(batch):
+        seen.append(batch)
+        if not isinstance(batch[-1], RunStarted):
+            over.wait(5)  # as long as a slow redraw
+
+    worker.events.connect(take)
+    with qtbot.waitSignal(worker.finished, timeout=10000):
+        worker.start()
+    assert worker.join(5)
+    assert sum(map(len, seen)) == 301
+    assert len(seen) <= 4, "none waits behind another one"
+    assert isinstance(seen[0][-1], RunStarted), "the window has shown the beginning before tiles come"

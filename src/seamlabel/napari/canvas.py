@@ -14,7 +14,8 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from seamlabel.geometry import Box
-from seamlabel.napari.lazy_labels import LabelStream, display_levels, display_shapes, lazy
+from seamlabel.napari.lazy_labels import LabelStream, lazy
+from seamlabel.napari.levels import display_levels, display_shapes
 from seamlabel.napari.live import Live, redraw
 from seamlabel.napari.pictures import OWN, Placement, placement
 from seamlabel.napari.preferences import preferences
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from seamlabel.plan import Plan
 
 GRID_NAME = "Tiles"
+CLEAR = (0.0, 0.0, 0.0, 0.0)
 REFRESH_3D = UPDATE = 1.0
 """Least seconds between two refreshes of streaming labels in 3D, and of what is out of sight."""
 
@@ -97,7 +99,7 @@ class Canvas:
             self.grid_layer = self._layer(
                 self._grid.data,
                 name=GRID_NAME,
-                colormap=DirectLabelColormap(color_dict=_colors()),
+                colormap=DirectLabelColormap(color_dict={None: CLEAR, 0: CLEAR, **COLORS}),
                 opacity=1.0,
                 blending="translucent_no_depth",
                 metadata={OWN: {"tiles": True}},
@@ -123,7 +125,7 @@ class Canvas:
         changed = [tile for tile, state in states.items() if self.states.state(tile) != state]
         for tile in changed:
             self.states.set(tile, states[tile])
-        self._states_stale = self._states_stale or self._in_sight(self.grid_layer, self.states, changed)
+        self._states_stale |= self._in_sight(self.grid_layer, self.states, changed)
 
     def tile_under(self, position: Sequence[float]) -> int | None:
         """Return the tile at a world position, or None outside the grid."""
@@ -231,8 +233,8 @@ class Canvas:
 
     def touch(self, tiles: Sequence[int]) -> None:
         """Note that the labels of these tiles are others now; drawn with the next `refresh`."""
-        if self.stream is not None and not self._stale:
-            self._stale = self._in_sight(self.labels_layer, self.stream, tiles)
+        if self.stream is not None:
+            self._stale |= self._in_sight(self.labels_layer, self.stream, tiles)
 
     def _in_sight(self, layer: Labels | None, shown: LabelStream | TileStates, tiles: Sequence[int]) -> bool:
         """Return whether any of these tiles, which have changed, is looked at in a layer."""
@@ -242,7 +244,7 @@ class Canvas:
         inserted = self._placement.insert[0] if self._placement.insert else None
         index = shown.index[layer.data_level]
         view = visible(self._viewer, layer, inserted).intersect(Box.whole(tuple(map(len, index))))
-        return any_within(tiles, shown.grid, index, view)
+        return not layer.multiscale or any_within(tiles, shown.grid, index, view)  # else napari holds all
 
     def refresh(self) -> None:
         """Draw what has changed and is looked at, not oftener than the viewer can take it."""
@@ -265,9 +267,8 @@ class Canvas:
         """Bring what napari keeps for views from afar up to date, now and then."""
         if self._unseen and (self.stream is None or monotonic() - self._updated >= UPDATE):
             self._unseen, self._updated = False, monotonic()
-            self._grid.update()
-            if self.stream is not None:
-                self._labels.update()
+            for levels in (self._grid, self._labels) if self.stream is not None else (self._grid,):
+                levels.update()
 
     def _add_under_grid(self, levels: Live, name: str, notes: dict[str, Any]) -> Labels:
         layer = self._layer(levels.data, name=name, metadata={OWN: notes})
@@ -296,8 +297,3 @@ class Canvas:
         self._viewer.layers.selection = left
         if active in self._viewer.layers:
             self._viewer.layers.selection.active = active
-
-
-def _colors() -> dict[int | None, Any]:
-    clear = (0.0, 0.0, 0.0, 0.0)
-    return {None: clear, 0: clear, **COLORS}

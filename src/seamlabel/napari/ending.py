@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from seamlabel.events import RunFinished
     from seamlabel.napari.canvas import Canvas
+    from seamlabel.napari.lazy_labels import LazyArray
     from seamlabel.napari.progress import Progress
     from seamlabel.napari.run_bar import RunBar
     from seamlabel.plan import Plan
@@ -39,6 +40,8 @@ class Ending:
         Called with an error of a run that did not begin; returns whether it told it.
     array : array-like or None
         The image, where it has no path.
+    levels : list of LazyArray or None
+        The written labels, made ready to be shown while the run's thread was at it.
     """
 
     canvas: Canvas
@@ -51,6 +54,7 @@ class Ending:
     merged: Shown | None
     refused: Callable[[BaseException], bool] | None
     array: Any
+    levels: list[LazyArray] | None
 
     def tell(self, error: tuple[BaseException, str] | None, cancelled: bool) -> Shown | None:
         """Tell how it ended; return what the result panel is to show, None if that stays as it is."""
@@ -70,7 +74,7 @@ class Ending:
         return None
 
     def _whole(self, result: RunFinished) -> Shown:
-        self.canvas.show_final(open_labels(result.path), result.path, self.plan.spec.name)
+        self.canvas.show_final(self.levels or open_labels(result.path), result.path, self.plan.spec.name)
         what = summary(self.progress)
         if self.merged is not None:
             what = f"{many(result.n_objects, 'object')} · merged again in {duration(result.seconds)}"

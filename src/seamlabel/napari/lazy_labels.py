@@ -132,43 +132,6 @@ def with_axis(array: LazyArray, position: int, length: int) -> LazyArray:
     return LazyArray(read, picks, array.dtype)
 
 
-def display_shapes(shapes: Sequence[tuple[int, ...]], least: int = 512) -> list[tuple[int, ...]]:
-    """Return these level shapes and coarser ones after them, until the longest side is at most `least`.
-
-    napari shows the coarsest level in 3D and in thumbnails, so there must be a small one.
-    """
-    out = [tuple(shape) for shape in shapes]
-    while max(out[-1]) > least:
-        out.append(tuple(-(-n // 2) if n > least // 4 else n for n in out[-1]))
-    return out
-
-
-def display_levels(levels: Sequence[Any]) -> list[LazyArray]:
-    """Return label arrays as lazy uint32 levels, with coarser ones sampled where they are missing."""
-    out = [lazy(level, np.uint32) for level in levels]
-    for shape in display_shapes([level.shape for level in out])[len(out) :]:
-        out.append(_sampled(out[len(levels) - 1], shape))
-    return out
-
-
-def halved(level: LazyArray) -> LazyArray:
-    """Return labels at half the size along every axis, sampled as they are read."""
-    return _sampled(level, tuple(-(-n // 2) for n in level.shape))
-
-
-def _sampled(source: LazyArray, shape: tuple[int, ...]) -> LazyArray:
-    index = tuple(map(sample_index, source.shape, shape))
-
-    def read(picks: Picks) -> NDArray[Any]:
-        wanted = [i[p.start : p.stop : p.step] for i, p in zip(index, picks, strict=True)]
-        low = [int(i[0]) if i.size else 0 for i in wanted]
-        high = [int(i[-1]) + 1 if i.size else 0 for i in wanted]
-        pixels = source.read(tuple(map(range, low, high)))
-        return sample(pixels, tuple(i - a for i, a in zip(wanted, low, strict=True)))
-
-    return LazyArray(read, tuple(map(range, shape)), source.dtype)
-
-
 class LabelStream:
     """The labels of a run under way, on every level, with ids that are consistent so far.
 

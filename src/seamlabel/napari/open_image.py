@@ -10,7 +10,8 @@ from napari.layers import Image, Labels
 
 from seamlabel.errors import ImageError
 from seamlabel.io.ngff.model import label_names, open_image
-from seamlabel.napari.lazy_labels import LazyArray, display_levels, halved, lazy
+from seamlabel.napari.lazy_labels import LazyArray, lazy
+from seamlabel.napari.levels import display_levels, halved
 from seamlabel.napari.pictures import OWN, normal_path, ome_zarr_path
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from seamlabel.events import (
 )
 from seamlabel.napari.behind import Behind
 from seamlabel.napari.ending import Ending
+from seamlabel.napari.levels import FinalLevels
 from seamlabel.napari.progress import Progress
 from seamlabel.napari.telling import Telling
 from seamlabel.napari.worker import RunWorker
@@ -69,6 +70,7 @@ class RunControl:
         self._saved = self._showing = False
         self._merged: Shown | None = None  # what is merged again, if that is what goes on
         self._array: Any = None
+        self._levels = FinalLevels()
         self.first: Callable[[], tuple[int, ...]] = tuple
         """Returns the tiles that are wanted before others at the moment; asked from the run's thread."""
         self.on_begin: Callable[[], None] = lambda: None
@@ -160,7 +162,9 @@ class RunControl:
         self.plan, self.progress, self._error = plan, Progress(plan.workers, _passes(plan)), None
         self._running, self.run_dir, self.facts, self._threads = set(), "", {}, None
         accept = self._canvas.begin_stream(plan).accept if streams else None
-        self.worker = worker = RunWorker(lambda: events(worker.hold), accept, self._canvas.pause)
+        self._levels = levels = FinalLevels(accept)
+        self.worker = worker = RunWorker(lambda: events(worker.hold), levels.hear, self._canvas.pause)
+        levels.stop = worker.stopping
         self.worker.events.connect(self._take)
         self.worker.failed.connect(self._failed)
         self.worker.finished.connect(self._finished)
@@ -272,7 +276,7 @@ class RunControl:
     def _ending(self) -> Ending:
         refused = self.on_refusal if not self.run_dir else None
         how = {"saved": self._saved, "showing": self._showing, "merged": self._merged, "refused": refused}
-        how["array"] = self._array
+        how |= {"array": self._array, "levels": self._levels.found}
         return Ending(self._canvas, self._bar, self.plan, self.progress, self.run_dir, **how)
 
 

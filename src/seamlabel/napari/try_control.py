@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.errors import SeamlabelError
-from seamlabel.napari.lazy_labels import display_shapes
+from seamlabel.napari.levels import display_shapes
 from seamlabel.napari.progress import shorten
 from seamlabel.napari.trying import Attempt, Tried, TriedTiles
 from seamlabel.napari.worker import RunWorker

@@ -91,6 +91,10 @@ class RunWorker(QObject):
         """Ask the run to stop at once; `finished` tells when it has."""
         self._cancel.set()
 
+    def stopping(self) -> bool:
+        """Return whether the run was asked to stop at once."""
+        return self._cancel.is_set()
+
     @property
     def running(self) -> bool:
         """Whether the thread is alive."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel.io.sources import open_labels
-from seamlabel.napari.lazy_labels import LazyArray, display_levels, with_axis
+from seamlabel.napari.lazy_labels import LazyArray, with_axis
+from seamlabel.napari.levels import display_levels
 from seamlabel.napari.view import level_shape
 
 if TYPE_CHECKING:
