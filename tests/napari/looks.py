@@ -30,11 +30,11 @@ def faults(root):
     leaves = [w for w in leaves if not isinstance(w.parent(), QAbstractSpinBox | QComboBox)]
     found = [f"cut: {_name(w)}" for w in leaves if _cut(w)]
     found += [f"sticks out: {_name(w)}" for w in leaves if _place(w, root).right() > root.width()]
-    for one, other in combinations(leaves, 2):
-        if one.isAncestorOf(other) or other.isAncestorOf(one):
-            continue
-        both = _seen(one, root).intersected(_seen(other, root))
-        if both.width() > 2 and both.height() > 2:
+    seen = [(leaf, _seen(leaf, root)) for leaf in leaves]
+    for (one, place), (other, there) in combinations(seen, 2):
+        both = place.intersected(there)
+        apart = not (one.isAncestorOf(other) or other.isAncestorOf(one))
+        if both.width() > 2 and both.height() > 2 and apart:
             found.append(f"overlap: {_name(one)} and {_name(other)}")
     return found
 

@@ -86,7 +86,7 @@ def planning(stage):
     yield "unfolded"
     mask = np.zeros((512, 512), np.uint8)
     mask[:256] = 1
-    stage.viewer.add_labels(mask, name="nuclei mask", scale=(0.5, 0.5))
+    stage.viewer.add_labels(mask, name="nuclei mask", scale=(0.5, 0.5), units=("micrometer",) * 2)
     stage.pick(form.image.skip.kind, "Outside a mask")
     dock.ready()
     yield "mask"
@@ -120,7 +120,7 @@ def problems(stage):
     dock.type(form.save.name, "my/cells")
     yield "problems"
     dock.type(form.image.skip.limit, "10")
-    dock.type(form.objects.least, "")
+    dock.type(form.objects.least, "0")
     dock.type(form.save.name, "cells")
     for box in form.tiles.overlap.boxes:
         dock.type(box.lineEdit(), "300")

@@ -22,7 +22,11 @@ CANVAS = 380
 """Pixels beside the dock."""
 LOOKS = (("dark", 330, 700), ("dark", 500, 1100), ("light", 500, 1100), ("light", 330, 700))
 """Theme, width of the dock and height of the window."""
-WHOLE_WINDOW = {"planned", "measuring", "scope-region", "tile-tried", "running", "done", "doubtful-review"}
+WINDOWS = {
+    "planned", "measuring", "scope-region", "tile-tried", "running", "done", "done-3d", "merge-preview", "edits",
+    "table", "coloured", "doubtful-review", "failed",
+}  # fmt: skip
+"""States of which more than the dock is worth a picture."""
 
 
 @pytest.fixture
@@ -93,8 +97,10 @@ def test_nothing_is_cut_in_any_state_theme_or_width(stage, story):
             name = f"{state}-{theme}-{width}"
             wrong = faults(stage.dock.widget)
             whole(stage.dock.widget).save(str(FOLDER / f"{name}.png"))
-            if state in WHOLE_WINDOW and width == 330:
+            if state in WINDOWS and width == 330:
                 stage.dock.viewer.window._qt_window.grab().save(str(FOLDER / f"{name}-window.png"))
+            if menu := QApplication.activePopupWidget():
+                menu.grab().save(str(FOLDER / f"{name}-menu.png"))
             if wrong:
                 found[name] = wrong
     assert found == {}

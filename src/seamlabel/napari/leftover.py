@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 """Differences that are listed before "and N more"."""
-WORDS = {"backend": "method"}
+WORDS = {"backend": "method", "target": "function"}
 """Names of fields of the spec that are others in the dock."""
 Stamp = tuple[tuple[str, int, int], ...]
 """Names, times and sizes of the files that tell of unfinished runs."""
