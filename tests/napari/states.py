@@ -203,7 +203,13 @@ def running(stage):
 
 def found(stage):
     """A run of another day that did not reach its end."""
-    wish = {"name": "cells", "tile_shape": (128, 128), "overlap": (8, 8), "backend": "function", "params": stage.script("label")}
+    wish = {
+        "name": "cells",
+        "tile_shape": (128, 128),
+        "overlap": (8, 8),
+        "backend": "function",
+        "params": stage.script("label"),
+    }
     plan = resolve(RunSpec(image=stage.image_path, **wish), image_info(stage.image_path))
     events = run(plan)
     next(event for event in events if isinstance(event, TileDone))

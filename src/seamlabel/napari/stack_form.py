@@ -30,10 +30,10 @@ class TimeRow(QWidget):
         super().__init__(parent)
         self._count, self._step = 1, 0
         self.which = combo_box()
-        self.which.setMinimumWidth(92)  # there are two boxes beside it
+        self.which.setMinimumWidth(86)  # there are two boxes beside it
         self.which.addItems(TIMES)
         self.first, self.last = self._box("First time point"), self._box("Last time point")
-        self.to = QLabel("to")
+        self.to = QLabel("–")
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)

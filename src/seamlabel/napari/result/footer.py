@@ -32,7 +32,7 @@ class Footer(QWidget):
         self._spec: RunSpec | None = None
         self.python_button = _Button("Python", "Copy as Python", _PYTHON, self)
         self.command_button = _Button("Command", "Copy as command", _COMMAND, self)
-        self.save_button = _Button("Save run file…", "Save run file", _FILE, self)
+        self.save_button = _Button("Run file…", "Save run file", _FILE, self)
         self.note = Note("problem", self)
         self.python_button.clicked.connect(self._copy_python)
         self.command_button.clicked.connect(self._copy_command)
