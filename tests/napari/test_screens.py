@@ -23,8 +23,8 @@ CANVAS = 380
 LOOKS = (("dark", 330, 700), ("dark", 500, 1100), ("light", 500, 1100), ("light", 330, 700))
 """Theme, width of the dock and height of the window."""
 WINDOWS = {
-    "planned", "measuring", "scope-region", "tile-tried", "running", "done", "done-3d", "merge-preview", "edits",
-    "table", "coloured", "doubtful-review", "failed",
+    "planned", "measuring", "scope-region", "tile-tried", "running", "done", "done-3d", "merge-preview",
+    "edits", "table", "coloured", "doubtful-review", "failed",
 }  # fmt: skip
 """States of which more than the dock is worth a picture."""
 

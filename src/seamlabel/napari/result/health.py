@@ -114,7 +114,7 @@ class HealthBox(QWidget):
         if need:
             axes = sorted(set(self._wanted))
             spans = f"{many(need.n_objects, 'object')} span{'s' * (need.n_objects == 1)} the whole overlap"
-            self.need.say(f"{spans}: increase it to {axes[-1]}")
+            self.need.say(f"{spans}: increase it to\u00a0{axes[-1]}")
         else:
             self.need.say("")
         self.use.setVisible(need is not None)
