@@ -17,8 +17,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 os.environ.setdefault("NAPARI_CONFIG", str(Path(tempfile.mkdtemp()) / "settings.yaml"))
-os.environ.setdefault("SEAMLABEL_CACHE", str(Path(tempfile.gettempdir()) / "samples"))
-os.environ.setdefault("SEAMLABEL_CONFIG", str(Path(tempfile.mkdtemp()) / "settings.json"))
+OWN = Path(tempfile.mkdtemp(prefix="seamlabel-"))
+os.environ["SEAMLABEL_CACHE"] = str(OWN / "samples")
+os.environ["SEAMLABEL_CONFIG"] = str(OWN / "settings.json")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import napari
@@ -260,6 +261,12 @@ def doubts(folder: Path) -> None:
     stage.viewer.close()
 
 
+def forget() -> None:
+    """Have everything as on the first day: samples and settings."""
+    shutil.rmtree(OWN, ignore_errors=True)
+    OWN.mkdir()
+
+
 def publish(folder: Path) -> None:
     """Put the best pictures into `docs/images`, at most 400 kB each."""
     images = Path(__file__).parent / "images"
@@ -281,7 +288,6 @@ def main() -> None:
     """Take all pictures into the folder named on the command line."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "screenshots")
     only = sys.argv[2:]
-    cache = Path(os.environ["SEAMLABEL_CACHE"])
     for name, size, dock, theme in (
         ("large-dark", (1500, 1000), 370, "dark"),
         ("small-dark", (1100, 640), 330, "dark"),
@@ -289,15 +295,17 @@ def main() -> None:
         ("small-light", (1100, 640), 330, "light"),
     ):
         if not only or name in only:
-            shutil.rmtree(cache / "cells_2d.zarr" / "labels", ignore_errors=True)
+            forget()
             story(folder, name, size, dock, theme)
     if not only or "volume" in only:
+        forget()
         volume(folder)
     if not only or "tour" in only:
         for part in (tour, doubts):
-            shutil.rmtree(cache / "cells_2d.zarr" / "labels", ignore_errors=True)
+            forget()
             part(folder)
     publish(folder)
+    shutil.rmtree(OWN)
 
 
 if __name__ == "__main__":

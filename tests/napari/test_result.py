@@ -62,3 +62,19 @@ def test_a_merge_that_is_cancelled_leaves_the_labels_as_they_were(dock, image_pa
     if "Cancelled" in dock.bar.result.text():  # it may have been quicker
         np.testing.assert_array_equal(np.asarray(open_labels(results.shown.path)[0]), before)
         assert results.differs
+
+
+def test_a_result_is_in_sight_when_its_run_has_ended(shown_dock, image_path):
+    dock = shown_dock
+    dock.viewer.window._qt_window.resize(1000, 700)
+    dock.controller.open(image_path)
+    dock.ready()
+    dock.tiles((128, 128), (32, 32))
+    assert dock.widget.scroll.verticalScrollBar().value() == 0
+    dock.click(dock.bar.run_button)
+    dock.wait_end()
+
+    def seen():
+        return dock.widget.result.header.visibleRegion().boundingRect().height()
+
+    dock.qtbot.waitUntil(lambda: seen() == dock.widget.result.header.height(), timeout=5000)

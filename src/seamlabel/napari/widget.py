@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeyEvent
 
 RUN_FILE = ".json"
-LAY_OUT_MS = 50
-"""After so many milliseconds what is new in the dock has its place."""
+ARRIVE_MS = 500
+"""For so many milliseconds the dock keeps a result in sight that has just come."""
 WIDTH = 330
 """Least width of the dock in pixels."""
 
@@ -63,11 +63,11 @@ class SeamlabelWidget(QWidget):
         self.controller = Controller(self._viewer, self.form, self.bar)
         self.result = ResultPanel(self.controller.results, make_parts(), self)
         self._under_form.addWidget(self.result)
-        self._laid_out = QTimer(self)
-        self._laid_out.setSingleShot(True)
-        self._laid_out.setInterval(LAY_OUT_MS)
-        self._laid_out.timeout.connect(self._to_result)
-        self.controller.results.came.connect(self._laid_out.start)
+        self._arriving = QTimer(self)
+        self._arriving.setSingleShot(True)
+        self._arriving.setInterval(ARRIVE_MS)
+        self.controller.results.came.connect(self._arrive)
+        self.scroll.verticalScrollBar().rangeChanged.connect(self._to_result)
         self._viewer.events.theme.connect(self._theme)
         # Closing the viewer deletes docks without a close event; the controller has to hear of it.
         self._close = _Closer(self.controller, self._viewer, self._theme)
@@ -99,8 +99,15 @@ class SeamlabelWidget(QWidget):
             if told:
                 show_info(told)
 
-    def _to_result(self) -> None:
-        """Scroll so that the result begins at the top, as far as there is that much."""
+    def _arrive(self) -> None:
+        """Scroll to the result, now and while its parts find their places."""
+        self._arriving.start()
+        self._to_result()
+
+    def _to_result(self, *_: int) -> None:
+        """Scroll so that the result that has just come begins at the top, as far as there is that much."""
+        if not self._arriving.isActive():
+            return
         place = self.result.mapTo(self.scroll.widget(), QPoint(0, 0))
         self.scroll.verticalScrollBar().setValue(place.y())
 
