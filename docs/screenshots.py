@@ -17,9 +17,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 os.environ.setdefault("NAPARI_CONFIG", str(Path(tempfile.mkdtemp()) / "settings.yaml"))
-OWN = Path(tempfile.mkdtemp(prefix="seamlabel-"))
-os.environ["SEAMLABEL_CACHE"] = str(OWN / "samples")
-os.environ["SEAMLABEL_CONFIG"] = str(OWN / "settings.json")
+os.environ["SEAMLABEL_CACHE"] = tempfile.mkdtemp(prefix="samples-")
+os.environ["SEAMLABEL_CONFIG"] = str(Path(os.environ["SEAMLABEL_CACHE"]) / "settings.json")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import napari
@@ -35,6 +34,8 @@ from seamlabel.napari.result.merge_box import MergeBox
 from seamlabel.napari.result.seams import SeamsBox
 from seamlabel.napari.result.table_part import TablePart
 
+OWN = Path(os.environ["SEAMLABEL_CACHE"])
+"""Samples and settings, not those of whoever makes the pictures."""
 BEST = {
     "large-dark-planned": "dock-planned",
     "large-dark-running": "dock-running",
