@@ -92,6 +92,7 @@ def streaming(sizes: tuple[int, ...], data: Data, options: Options) -> Table:
         "99 % under ms",
         "stalls > 50 ms",
         "stalls > 100 ms",
+        "at the start ms",
     )
     columns += ("tile seen after s", "at most s", "tiles/s", "holds")
     tiles = int(found["zoomed in"][0]["tiles"])
@@ -113,6 +114,8 @@ def _stream(sizes: tuple[int, ...], data: Data, ndisplay: int, zoom: float) -> d
         arrivals, stalls = Arrivals(window), Stalls()
         began = time.perf_counter()
         window.bar.run_button.click()
+        window.wait(lambda: window.shown or not window.run.active)
+        start, stalls = stalls.end()["longest"], Stalls()
         window.wait(lambda: not window.run.active)
         took, states = time.perf_counter() - began, window.run.progress.states
         if window.run.progress.result is None:
@@ -120,6 +123,7 @@ def _stream(sizes: tuple[int, ...], data: Data, ndisplay: int, zoom: float) -> d
         seen = arrivals.seconds or [float("nan")]
         tiles = states["done"] + states["empty"]
         times = {"seen": median(seen), "latest": max(seen), "tiles": tiles, "seconds": took}
+        times["start"] = start
         return {**stalls.end(), **times}
     finally:
         window.close()
@@ -135,6 +139,7 @@ def _stream_row(view: str, runs: list[dict[str, float]]) -> tuple[str, ...]:
         f"{worst['p99']:.0f}",
         f"{worst['over 50 ms']:.0f}",
         f"{worst['over 100 ms']:.0f}",
+        f"{worst['start']:.0f}",
         f"{worst['seen']:.2f}",
         f"{worst['latest']:.2f}",
         f"{worst['tiles'] / worst['seconds']:.0f}",

@@ -136,6 +136,11 @@ class Window:
         self.wait(self.bar.run_button.isEnabled)
         self.rest(0.5)
 
+    @property
+    def shown(self) -> bool:
+        """Whether the layer of labels stands; napari needs some time for any layer, once."""
+        return self.widget.controller.canvas.labels_layer is not None
+
     def look(self, zoom: float) -> None:
         """Look at the middle of the image, at so many pixels of the screen for one of its own."""
         self.viewer.reset_view()

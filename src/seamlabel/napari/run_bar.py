@@ -79,8 +79,10 @@ class RunBar(QWidget):
 
     def show_progress(self, fraction: float, text: str) -> None:
         """Show how far the run is."""
+        self.setUpdatesEnabled(False)  # else a bar is drawn at once, and the text once more
         self.bar.setValue(round(STEPS * fraction))
         self.status.say(text, "muted")
+        self.setUpdatesEnabled(True)
 
     def steer(self, wish: Wish, can_pause: bool) -> None:
         """Say on the buttons what they do, after the user asked for something."""
