@@ -14,7 +14,7 @@ from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
 from seamlabel.events import TileDone
-from seamlabel.napari.view import camera, visible
+from seamlabel.napari.tiles.view import camera, visible
 from seamlabel.napari.widget import SeamlabelWidget
 
 if TYPE_CHECKING:

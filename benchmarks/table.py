@@ -80,7 +80,7 @@ def _shown(result: Result, options: Options) -> Table:
     """Return what every step took, on the screen."""
     import napari
 
-    from seamlabel.napari.open_image import open_into
+    from seamlabel.napari.layers.open_image import open_into
     from seamlabel.napari.widget import SeamlabelWidget
 
     viewer = napari.Viewer(show=True)
@@ -148,9 +148,9 @@ class _Steps:
         yield "close", self._close
 
     def _open(self) -> None:
-        from seamlabel.napari.open_image import labels_layer
-        from seamlabel.napari.progress import Progress
+        from seamlabel.napari.layers.open_image import labels_layer
         from seamlabel.napari.result.shown import Shown
+        from seamlabel.napari.run.progress import Progress
 
         layer = labels_layer(self._result.path)
         self._viewer.add_layer(layer)

@@ -14,7 +14,7 @@ from tests.napari.hand import Hand
 from seamlabel.engine.run import run
 from seamlabel.events import TileDone
 from seamlabel.io.sources import image_info
-from seamlabel.napari import pictures
+from seamlabel.napari.layers import pictures
 from seamlabel.napari.result.edits import EditsBox
 from seamlabel.napari.result.failed import FailedBox
 from seamlabel.napari.result.health import HealthBox

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seamlabel.napari.tile_states import COLORS, STATES
+from seamlabel.napari.tiles.tile_states import COLORS, STATES
 
 
 def picture(dock):

@@ -160,7 +160,7 @@ def test_the_log_is_bounded(dock):
 
 
 def test_the_activity_dock_shows_the_run_and_cancels_it(dock, image_path, script, gate, monkeypatch):
-    monkeypatch.setattr("seamlabel.napari.activity.SECONDS", 0)
+    monkeypatch.setattr("seamlabel.napari.run.activity.SECONDS", 0)
     count = begun(dock, image_path, script)
     (shown,) = napari_progress._all_instances
     dialog = dock.viewer.window._qt_window._activity_dialog

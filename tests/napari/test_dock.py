@@ -8,7 +8,7 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
 from seamlabel.io.sources import image_info, open_labels
-from seamlabel.napari.pictures import OWN
+from seamlabel.napari.layers.pictures import OWN
 
 
 def open_path(dock, path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seamlabel.io.ngff.images import write_image
-from seamlabel.napari.pictures import OWN
+from seamlabel.napari.layers.pictures import OWN
 
 SIZES = {"t": 2, "c": 2, "z": 6, "y": 40, "x": 53}
 OBJECTS = (

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from seamlabel.napari.pictures import ome_zarr_path
+from seamlabel.napari.layers.pictures import ome_zarr_path
 
 
 def squares(dtype=np.uint16):

@@ -11,8 +11,8 @@ from seamlabel.events import RunStarted, SeamsMerged, TileDone
 from seamlabel.geometry import TileGrid
 from seamlabel.io.staging import create_staging
 from seamlabel.kernels.pyramid import sample_index
-from seamlabel.napari.lazy_labels import LabelStream, lazy, with_axis
-from seamlabel.napari.levels import display_levels, display_shapes, ready_levels
+from seamlabel.napari.layers.lazy_labels import LabelStream, lazy, with_axis
+from seamlabel.napari.layers.levels import display_levels, display_shapes, ready_levels
 from seamlabel.staged import StagedTile
 
 

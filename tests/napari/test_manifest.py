@@ -109,7 +109,7 @@ def test_menus_have_the_commands(make_napari_viewer):
 
 def test_samples_are_written_once_and_know_their_path(monkeypatch, make_napari_viewer):
     from seamlabel.io.ngff.images import write_image
-    from seamlabel.napari.pictures import ome_zarr_path
+    from seamlabel.napari.layers.pictures import ome_zarr_path
     from seamlabel.testing.cells import Tissue
 
     written = []

@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 
 from seamlabel.io.sources import image_info
-from seamlabel.napari.pictures import OWN
+from seamlabel.napari.layers.pictures import OWN
 
 
 def use(dock, script, name, tile=(64, 64)):
@@ -389,7 +389,7 @@ def test_axes_that_nobody_gave_are_asked_about(dock, pixels):
 
 def test_hints_for_the_command_line_are_not_shown():
     from seamlabel.errors import Problem
-    from seamlabel.napari.rows import sentence
+    from seamlabel.napari.form.rows import sentence
 
     fix = "Give another name, or overwrite=True (--overwrite) to replace them"
     assert sentence(Problem("name", "it is taken", fix)) == (

@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractSpinBox, QLabel
 
-from seamlabel.napari.params import AutoNumber, ParamsForm
+from seamlabel.napari.form.params import AutoNumber, ParamsForm
 
 
 @dataclass(frozen=True)

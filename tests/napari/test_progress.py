@@ -12,7 +12,7 @@ from seamlabel.events import (
     TileFailed,
     TileSkipped,
 )
-from seamlabel.napari.progress import Progress, duration, summary
+from seamlabel.napari.run.progress import Progress, duration, summary
 
 
 def feed(progress, *timed):

@@ -9,7 +9,7 @@ from napari.settings import get_settings
 from seamlabel.engine.saving import save_labels
 from seamlabel.io.ngff.images import write_image
 from seamlabel.io.ngff.model import open_image
-from seamlabel.napari.pictures import ome_zarr_path
+from seamlabel.napari.layers.pictures import ome_zarr_path
 from seamlabel.napari.reader import get_reader
 
 

@@ -12,7 +12,7 @@ from seamlabel.engine.saving import save_labels
 from seamlabel.io.guarded import GuardedStore
 from seamlabel.io.ngff.images import write_image
 from seamlabel.io.ngff.model import open_image
-from seamlabel.napari.levels import display_levels
+from seamlabel.napari.layers.levels import display_levels
 
 SHAPE = (3, 2, 10, 64, 64)
 

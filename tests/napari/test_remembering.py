@@ -12,8 +12,9 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QInputDialog, QLineEdit
 from tests.napari.hand import Hand
 
 from seamlabel import registry
-from seamlabel.napari import disk, settings
-from seamlabel.napari.measuring import NAME
+from seamlabel.napari import settings
+from seamlabel.napari.form import disk
+from seamlabel.napari.form.measuring import NAME
 from seamlabel.registry import Backend
 from seamlabel.spec import RunSpec
 
@@ -188,7 +189,7 @@ def test_presets_that_come_along_leave_the_diameter_as_it_is(dock, pixels):
 
 @pytest.mark.parametrize("name", ["threshold", "watershed"])
 def test_every_preset_that_comes_along_is_taken_by_its_method(name):
-    from seamlabel.napari.presets import BUILT_IN
+    from seamlabel.napari.form.presets import BUILT_IN
 
     for values in BUILT_IN[name].values():
         assert registry.backend(name).parse(values)[1] == []
@@ -356,7 +357,7 @@ def test_measuring_ends_with_its_image_its_method_and_its_dock(make_dock, pixels
 
 
 def test_labels_of_an_image_that_cannot_be_written_go_beside_it(dock, image_path, monkeypatch, tmp_path):
-    from seamlabel.napari import pictures
+    from seamlabel.napari.layers import pictures
 
     known = pictures.image_info
 

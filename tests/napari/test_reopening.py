@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from seamlabel.engine.edits import Edit
-from seamlabel.napari.open_image import labels_layer
+from seamlabel.napari.layers.open_image import labels_layer
 from seamlabel.napari.result.edits import EditsBox
 
 

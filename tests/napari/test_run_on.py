@@ -8,9 +8,9 @@ import pytest
 from qtpy.QtCore import Qt
 
 from seamlabel.io.sources import image_info
-from seamlabel.napari import run_on
+from seamlabel.napari.form import run_on
+from seamlabel.napari.form.run_on import RunOnForm
 from seamlabel.napari.result.failed import FailedBox
-from seamlabel.napari.run_on import RunOnForm
 
 
 def choose(dock, text):

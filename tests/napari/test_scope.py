@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from tests.napari.hand import Hand
 
 from seamlabel.io.sources import open_labels
-from seamlabel.napari.region_boxes import coarse_mask, ellipse, mask_boxes, merged, polygon_boxes
+from seamlabel.napari.tiles.region_boxes import coarse_mask, ellipse, mask_boxes, merged, polygon_boxes
 
 
 @pytest.fixture

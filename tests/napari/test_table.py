@@ -7,7 +7,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from seamlabel.io.tables import read_table
-from seamlabel.napari.pictures import OWN
+from seamlabel.napari.layers.pictures import OWN
 from seamlabel.napari.result.object_link import NAME
 from seamlabel.napari.result.table_part import TablePart
 

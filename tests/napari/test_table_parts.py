@@ -11,9 +11,9 @@ import seamlabel
 from seamlabel.axes import Axis, parse_axes
 from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import open_labels
-from seamlabel.napari.lazy_labels import with_axis
-from seamlabel.napari.levels import display_levels
-from seamlabel.napari.open_image import labels_layer
+from seamlabel.napari.layers.lazy_labels import with_axis
+from seamlabel.napari.layers.levels import display_levels
+from seamlabel.napari.layers.open_image import labels_layer
 from seamlabel.napari.result.colour_by import limits
 from seamlabel.napari.result.lookup import Lookup, written_levels
 from seamlabel.napari.result.object_link import NAME, ObjectLink

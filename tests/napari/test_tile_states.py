@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seamlabel.geometry import Box, TileGrid
-from seamlabel.napari.tile_states import LINE, OVERLAP, STATES, TileStates, any_within
+from seamlabel.napari.tiles.tile_states import LINE, OVERLAP, STATES, TileStates, any_within
 
 GRID = TileGrid((400, 300), (100, 100), (20, 20))
 

@@ -145,7 +145,7 @@ def test_a_runtime_error_of_the_engine_is_shown_and_not_swallowed(dock, pixels, 
         yield from ()
         raise RuntimeError("the pool broke")
 
-    monkeypatch.setattr("seamlabel.napari.run_control.run", broken)
+    monkeypatch.setattr("seamlabel.napari.run.run_control.run", broken)
     dock.add(pixels)
     dock.click(dock.bar.run_button)
     dock.wait_end()

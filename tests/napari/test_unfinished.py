@@ -14,7 +14,7 @@ from seamlabel.events import TileDone
 from seamlabel.io.journal import unfinished_run
 from seamlabel.io.lock import Lock
 from seamlabel.io.sources import image_info, open_labels
-from seamlabel.napari.pictures import OWN
+from seamlabel.napari.layers.pictures import OWN
 from seamlabel.napari.result.failed import FailedBox
 from seamlabel.plan import resolve
 from seamlabel.spec import RunSpec
@@ -113,7 +113,7 @@ def test_no_row_where_there_is_no_unfinished_run(dock, image_path, pixels):
 def test_a_long_journal_is_read_in_a_thread_and_the_row_comes_then(dock, image_path, unfinished, monkeypatch):
     unfinished(12)
     readers = []
-    from seamlabel.napari import finder
+    from seamlabel.napari.run import finder
 
     go = threading.Event()
 

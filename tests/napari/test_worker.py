@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from seamlabel.events import Heartbeat, RunStarted
-from seamlabel.napari.worker import RunWorker
+from seamlabel.napari.run.worker import RunWorker
 
 
 def beats(count, gate=None):

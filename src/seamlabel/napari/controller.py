@@ -15,29 +15,29 @@ from qtpy.QtCore import QTimer
 
 from seamlabel.errors import ImageError, Problem, SeamlabelError, SpecError
 from seamlabel.io.sources import image_info
-from seamlabel.napari.canvas import Canvas
-from seamlabel.napari.launcher import Launcher
-from seamlabel.napari.layer_watch import LayerWatch
-from seamlabel.napari.measuring import Measuring
-from seamlabel.napari.mending import Mender
-from seamlabel.napari.open_image import open_into
-from seamlabel.napari.pictures import OWN, describe
-from seamlabel.napari.reopening import Reopener
+from seamlabel.napari.form.measuring import Measuring
+from seamlabel.napari.form.rows import sentence
+from seamlabel.napari.layers.canvas import Canvas
+from seamlabel.napari.layers.layer_watch import LayerWatch
+from seamlabel.napari.layers.open_image import open_into
+from seamlabel.napari.layers.pictures import OWN, describe
 from seamlabel.napari.result.control import ResultControl
-from seamlabel.napari.rows import sentence
-from seamlabel.napari.run_control import RunControl
+from seamlabel.napari.result.mending import Mender
+from seamlabel.napari.result.reopening import Reopener
+from seamlabel.napari.run.launcher import Launcher
+from seamlabel.napari.run.run_control import RunControl
 from seamlabel.napari.sample_data import is_made, sample_path
 from seamlabel.napari.sample_maker import SampleMaker
-from seamlabel.napari.tile_work import TileWork
-from seamlabel.napari.view import frame
+from seamlabel.napari.tiles.tile_work import TileWork
+from seamlabel.napari.tiles.view import frame
 from seamlabel.plan import resolve
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from seamlabel.axes import ImageInfo
-    from seamlabel.napari.form import Form
-    from seamlabel.napari.run_bar import RunBar
+    from seamlabel.napari.form.form import Form
+    from seamlabel.napari.run.run_bar import RunBar
     from seamlabel.plan import Plan
     from seamlabel.spec import RunSpec
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.errors import ImageError
-from seamlabel.napari.open_image import contents, label_data, layer_data
-from seamlabel.napari.pictures import normal_path
+from seamlabel.napari.layers.open_image import contents, label_data, layer_data
+from seamlabel.napari.layers.pictures import normal_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

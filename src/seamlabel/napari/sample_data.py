@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_info
 
 from seamlabel.io.ngff.images import write_image
-from seamlabel.napari.open_image import layer_data
+from seamlabel.napari.layers.open_image import layer_data
 from seamlabel.napari.preferences import preferences
 from seamlabel.napari.sample_maker import make_and_wait
 from seamlabel.testing.cells import Tissue

@@ -8,8 +8,8 @@ import napari
 from napari.layers import Image
 
 from seamlabel.io.ngff.model import open_image
-from seamlabel.napari.open_image import labels_layer, layer_data
-from seamlabel.napari.pictures import normal_path
+from seamlabel.napari.layers.open_image import labels_layer, layer_data
+from seamlabel.napari.layers.pictures import normal_path
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

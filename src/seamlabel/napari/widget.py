@@ -13,11 +13,11 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QApplication, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
 from seamlabel.napari.controller import Controller
-from seamlabel.napari.form import Form
+from seamlabel.napari.form.form import Form
+from seamlabel.napari.form.rows import style
 from seamlabel.napari.result.panel import ResultPanel
 from seamlabel.napari.result.parts import make_parts
-from seamlabel.napari.rows import style
-from seamlabel.napari.run_bar import RunBar
+from seamlabel.napari.run.run_bar import RunBar
 
 if TYPE_CHECKING:
     from collections.abc import Callable

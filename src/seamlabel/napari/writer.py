@@ -19,7 +19,7 @@ from seamlabel.errors import OutputError, SeamlabelError
 from seamlabel.io.ngff.images import pyramid_levels
 from seamlabel.io.ngff.model import label_names, open_image
 from seamlabel.io.ngff.places import image_around
-from seamlabel.napari.pictures import KNOWN_AXES, OWN, USUAL_AXES, normal_path, unit_name
+from seamlabel.napari.layers.pictures import KNOWN_AXES, OWN, USUAL_AXES, normal_path, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection

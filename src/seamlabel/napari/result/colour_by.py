@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
-from seamlabel.napari.canvas import Live
-from seamlabel.napari.pictures import OWN
+from seamlabel.napari.layers.canvas import Live
+from seamlabel.napari.layers.pictures import OWN
 from seamlabel.napari.result.lookup import Lookup, add_above, place_of, redraw
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from numpy.typing import NDArray
 
-    from seamlabel.napari.lazy_labels import LazyArray
+    from seamlabel.napari.layers.lazy_labels import LazyArray
     from seamlabel.napari.result.table_columns import Column
 
 ENDS = (1, 99)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from seamlabel.engine.edits import Edit
     from seamlabel.engine.table import Table
     from seamlabel.errors import Problem
-    from seamlabel.napari.canvas import Canvas
-    from seamlabel.napari.run_control import RunControl
+    from seamlabel.napari.layers.canvas import Canvas
+    from seamlabel.napari.run.run_control import RunControl
 
 
 class ResultControl(QObject):

@@ -18,10 +18,10 @@ from qtpy.QtWidgets import (
 )
 
 from seamlabel.geometry import Box
-from seamlabel.napari.progress import many
+from seamlabel.napari.form.rows import Note, tool_button
 from seamlabel.napari.result.click_tool import ClickTool, plainly
 from seamlabel.napari.result.look import look_at, place_of
-from seamlabel.napari.rows import Note, tool_button
+from seamlabel.napari.run.progress import many
 
 if TYPE_CHECKING:
     from seamlabel.engine.edits import Edit

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QHBoxLayout, QVBoxLayout, QWidget
 
-from seamlabel.napari.progress import many, shorten
+from seamlabel.napari.form.rows import Note, tool_button
 from seamlabel.napari.result.look import look_at, place_of
-from seamlabel.napari.rows import Note, tool_button
+from seamlabel.napari.run.progress import many, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QPush
 
 from seamlabel.errors import SpecError
 from seamlabel.io.run_files import save_run_file
-from seamlabel.napari.rows import Note
+from seamlabel.napari.form.rows import Note
 from seamlabel.retelling import as_command, as_python
 
 if TYPE_CHECKING:

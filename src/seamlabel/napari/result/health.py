@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from seamlabel.engine.advice import Need, overlap_need
 from seamlabel.kernels.report import MOST
-from seamlabel.napari.progress import many
-from seamlabel.napari.rows import Note, tool_button
+from seamlabel.napari.form.rows import Note, tool_button
+from seamlabel.napari.run.progress import many
 
 if TYPE_CHECKING:
     from seamlabel.kernels.report import MergeReport

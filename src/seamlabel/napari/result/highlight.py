@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from seamlabel.napari.pictures import OWN
+from seamlabel.napari.layers.pictures import OWN
 from seamlabel.napari.result.look import same_selection
 from seamlabel.staged import LABEL_BITS, LOCAL
 

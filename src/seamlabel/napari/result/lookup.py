@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel.io.sources import open_labels
-from seamlabel.napari.lazy_labels import LazyArray, with_axis
-from seamlabel.napari.levels import display_levels
-from seamlabel.napari.view import level_shape
+from seamlabel.napari.layers.lazy_labels import LazyArray, with_axis
+from seamlabel.napari.layers.levels import display_levels
+from seamlabel.napari.tiles.view import level_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
     from numpy.typing import NDArray
 
-    from seamlabel.napari.lazy_labels import Picks
+    from seamlabel.napari.layers.lazy_labels import Picks
     from seamlabel.plan import Plan
 
 PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QSizePolicy, QSpinBox, QWidget
 
-from seamlabel.napari.progress import many
+from seamlabel.napari.form.rows import Note, Section, combo_box
 from seamlabel.napari.result.match_slider import MatchSlider
 from seamlabel.napari.result.sizes import size_text, size_unit
-from seamlabel.napari.rows import Note, Section, combo_box
+from seamlabel.napari.run.progress import many
 
 if TYPE_CHECKING:
     from seamlabel.napari.result.control import ResultControl

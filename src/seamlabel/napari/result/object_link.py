@@ -12,10 +12,10 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from seamlabel.napari.canvas import Live
-from seamlabel.napari.pictures import OWN
+from seamlabel.napari.layers.canvas import Live
+from seamlabel.napari.layers.pictures import OWN
 from seamlabel.napari.result.lookup import Lookup, add_above, place_of, redraw
-from seamlabel.napari.view import camera, level_shape, shown_axes, window
+from seamlabel.napari.tiles.view import camera, level_shape, shown_axes, window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.engine.table import Table
-    from seamlabel.napari.lazy_labels import LazyArray
+    from seamlabel.napari.layers.lazy_labels import LazyArray
     from seamlabel.plan import Plan
 
 NAME = "Selected objects"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from seamlabel.napari.canvas import Live
-from seamlabel.napari.lazy_labels import with_axis
-from seamlabel.napari.pictures import OWN
+from seamlabel.napari.layers.canvas import Live
+from seamlabel.napari.layers.lazy_labels import with_axis
+from seamlabel.napari.layers.pictures import OWN
 from seamlabel.napari.result.preview_thread import Job, PreviewThread
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from seamlabel.engine.review import Preview, Review
     from seamlabel.errors import Problem
-    from seamlabel.napari.lazy_labels import LabelStream, LazyArray
+    from seamlabel.napari.layers.lazy_labels import LabelStream, LazyArray
     from seamlabel.napari.result.control import ResultControl
     from seamlabel.napari.result.shown import Wish
 

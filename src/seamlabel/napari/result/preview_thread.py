@@ -17,8 +17,8 @@ from seamlabel.engine.review_tables import steady_ids
 from seamlabel.errors import SeamlabelError
 from seamlabel.events import RunStarted, TileDone
 from seamlabel.io.generations import FIRST
-from seamlabel.napari.lazy_labels import LabelStream
-from seamlabel.napari.levels import display_shapes
+from seamlabel.napari.layers.lazy_labels import LabelStream
+from seamlabel.napari.layers.levels import display_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

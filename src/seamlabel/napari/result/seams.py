@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QShortcut, QVBoxLay
 
 from seamlabel.errors import SeamlabelError
 from seamlabel.kernels.report import MOST
+from seamlabel.napari.form.rows import Note, tool_button
 from seamlabel.napari.result.look import look_at, place_of
-from seamlabel.napari.rows import Note, tool_button
 
 if TYPE_CHECKING:
     from seamlabel.engine.edits import Edit

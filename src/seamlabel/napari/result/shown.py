@@ -14,7 +14,7 @@ from seamlabel.engine.edits import edits_of
 from seamlabel.engine.keeping import changes_of, report_of
 from seamlabel.engine.stored import read_stored
 from seamlabel.io.generations import records_folder
-from seamlabel.napari.progress import Progress
+from seamlabel.napari.run.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from seamlabel.napari.image_texts import UNITS
+from seamlabel.napari.form.image_texts import UNITS
 
 if TYPE_CHECKING:
     from seamlabel.axes import Axis

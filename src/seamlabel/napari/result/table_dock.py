@@ -8,16 +8,16 @@ import numpy as np
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, Qt, QTimer
 
+from seamlabel.napari.form.rows import style
 from seamlabel.napari.result.object_link import ObjectLink
 from seamlabel.napari.result.table_view import TableView
-from seamlabel.napari.rows import style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.viewer import Viewer
 
-    from seamlabel.napari.lazy_labels import LazyArray
+    from seamlabel.napari.layers.lazy_labels import LazyArray
     from seamlabel.napari.result.control import ResultControl
     from seamlabel.napari.result.table_columns import Column
 

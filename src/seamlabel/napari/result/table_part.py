@@ -11,19 +11,19 @@ import pandas as pd
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from seamlabel.errors import SeamlabelError
-from seamlabel.napari.progress import many
+from seamlabel.napari.form.rows import Note, Section, combo_box
 from seamlabel.napari.result.colour_by import ColourBy
 from seamlabel.napari.result.lookup import written_levels
 from seamlabel.napari.result.table_columns import make_columns
 from seamlabel.napari.result.table_dock import open_table
 from seamlabel.napari.result.table_work import TableWork
-from seamlabel.napari.rows import Note, Section, combo_box
+from seamlabel.napari.run.progress import many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seamlabel.engine.table import Table
-    from seamlabel.napari.lazy_labels import LazyArray
+    from seamlabel.napari.layers.lazy_labels import LazyArray
     from seamlabel.napari.result.control import ResultControl
     from seamlabel.napari.result.shown import Shown
     from seamlabel.napari.result.table_columns import Column

@@ -25,10 +25,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from seamlabel.napari.progress import many
+from seamlabel.napari.form.rows import Note, mark
 from seamlabel.napari.result.table_filter import FilterError, matches
 from seamlabel.napari.result.table_model import TableModel
-from seamlabel.napari.rows import Note, mark
+from seamlabel.napari.run.progress import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from seamlabel.engine.measuring import measure_run
 from seamlabel.io.tables import write_table
-from seamlabel.napari.worker import RunWorker
+from seamlabel.napari.run.worker import RunWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QWidget
 
 from seamlabel.io.ngff.model import label_names
-from seamlabel.napari.rows import Note, tool_button
+from seamlabel.napari.form.rows import Note, tool_button
 
 if TYPE_CHECKING:
     from seamlabel.napari.result.control import ResultControl

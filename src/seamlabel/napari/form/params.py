@@ -1,0 +1,210 @@
+"""A form made from a parameter dataclass: one row a field, by magicgui, plus "auto" numbers.
+
+Knows dataclasses and annotations; nothing of backends, images or runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, fields
+from math import isclose
+from types import MappingProxyType, NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from magicgui.widgets import create_widget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QHBoxLayout, QSizePolicy, QWidget
+
+from seamlabel.napari.form.rows import Section
+from seamlabel.napari.form.typing_guard import TypingGuard
+from seamlabel.registry import options
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from magicgui.widgets.bases import ValueWidget
+
+FORM_OPTIONS = ("min", "max", "step", "choices")
+"""Entries of an annotation that magicgui understands; the others are shown by the form itself."""
+WIDE = 1e12
+"""Where a number without limits ends."""
+
+
+class AutoNumber(QWidget):
+    """A number, or None while "Auto" is ticked."""
+
+    changed = Signal()
+
+    def __init__(self, inner: ValueWidget, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.inner = inner
+        self.auto = QCheckBox("Auto")
+        self.auto.setToolTip("Let it be decided from the image")
+        self._number: float = inner.value
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        row.addWidget(inner.native, 1)
+        row.addWidget(self.auto)
+        self.auto.toggled.connect(self._toggled)
+        inner.changed.connect(self.changed.emit)
+
+    def value(self) -> float | None:
+        """Return the number, or None for "auto"."""
+        return None if self.auto.isChecked() else self.inner.value
+
+    def setValue(self, value: float | None) -> None:
+        """Show a number, or "auto" for None."""
+        self._number = self._number if value is None else value
+        if self.auto.isChecked() == (value is None):
+            self._toggled(value is None)
+        else:
+            self.auto.setChecked(value is None)
+
+    def _toggled(self, auto: bool) -> None:
+        """Show the number, or the word in its place; Qt shows a text where the number is the least."""
+        box = self.inner.native
+        box.setEnabled(not auto)
+        box.blockSignals(True)
+        if auto and not box.specialValueText():
+            self._number = box.value()
+        box.setSpecialValueText("auto" if auto else "")
+        box.setValue(box.minimum() if auto else self._number)
+        box.blockSignals(False)
+        self.changed.emit()
+
+
+class ParamsForm(Section):
+    """Rows for the fields of a parameter dataclass.
+
+    Parameters
+    ----------
+    kind : type
+        The dataclass; see `seamlabel.registry.Backend.params`.
+    beside : dict
+        Widgets to put into the row of a parameter, by its name.
+    unless_set : collection of str
+        Parameters that have no row as long as they have their defaults.
+    """
+
+    def __init__(
+        self,
+        kind: type[Any],
+        parent: QWidget | None = None,
+        beside: Mapping[str, QWidget] = MappingProxyType({}),
+        unless_set: Collection[str] = (),
+    ) -> None:
+        super().__init__("", parent)
+        self._widgets: dict[str, Any] = {}
+        self._required: set[str] = set()
+        self._beside = beside
+        self._given: dict[str, tuple[Any, Any]] = {}  # what a row showed, and what it was given
+        self.defaults: dict[str, Any] = {}
+        hints = get_type_hints(kind, include_extras=True)
+        for field in fields(kind):
+            extras = options(hints[field.name])
+            if extras.get("in_form", True):
+                self._add(field, hints[field.name], extras)
+        self._hidden = {name for name in unless_set if name in self._widgets}
+        self._show_hidden()
+
+    def value(self) -> dict[str, Any]:
+        """Return the parameters by name; a text that is needed and not given is left out."""
+        values = {name: self._value(name) for name in self._widgets}
+        return {n: v for n, v in values.items() if not (n in self._required and v == "")}
+
+    def setValue(self, values: Mapping[str, Any]) -> None:
+        """Show these values; others stay."""
+        for name, value in values.items():
+            if name in self._widgets:
+                _set(self._widgets[name], value)
+                shown = _get(self._widgets[name])
+                if isinstance(value, float) and isclose(value, shown, abs_tol=0.01):
+                    self._given[name] = (shown, value)  # with all its digits
+        self._show_hidden()
+
+    def _value(self, name: str) -> Any:
+        value = _get(self._widgets[name])
+        shown, given = self._given.get(name, (None, None))
+        return value if shown is None or value != shown else given
+
+    def _show_hidden(self) -> None:
+        for name in self._hidden:
+            self.show_row(f"params.{name}", self._value(name) != self.defaults.get(name))
+
+    def widget(self, name: str) -> QWidget:
+        """Return the Qt widget of a parameter."""
+        made = self._widgets[name]
+        return made if isinstance(made, QWidget) else made.native
+
+    def _add(self, field: Field[Any], hint: Any, extras: dict[str, Any]) -> None:
+        made = _make(hint, extras)
+        self._widgets[field.name] = made
+        if field.default is not MISSING:
+            _set(made, field.default)
+            self.defaults[field.name] = field.default
+        elif field.default_factory is MISSING:
+            self._required.add(field.name)
+        made.changed.connect(self._emit)
+        text = extras.get("label", field.name.replace("_", " ").capitalize())
+        tip = extras.get("tooltip", "")
+        self.add(f"params.{field.name}", text, self._row(field.name, text, tip), tip)
+
+    def _row(self, name: str, text: str, tip: str) -> QWidget:
+        """Return the widget of a parameter, with what is to stand beside it."""
+        widget, beside = self.widget(name), self._beside.get(name)
+        if beside is None:
+            return widget
+        widget.setAccessibleName(text)
+        widget.setToolTip(tip)
+        both = QWidget()
+        row = QHBoxLayout(both)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        row.addWidget(widget, 1)
+        row.addWidget(beside)
+        return both
+
+    def _emit(self, *_: Any) -> None:
+        self.changed.emit()
+
+
+def _make(hint: Any, extras: dict[str, Any]) -> Any:
+    """Return a magicgui widget, or an `AutoNumber` around one for an optional number."""
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    kinds = [kind for kind in get_args(bare) if kind is not NoneType]
+    optional = get_origin(bare) is not Literal and NoneType in get_args(bare)
+    if optional:
+        bare = kinds[0]
+    inner = create_widget(annotation=bare, options=_limits(bare, extras))
+    if extras.get("unit") and hasattr(inner.native, "setSuffix"):
+        inner.native.setSuffix(f" {_short(extras['unit'])}")
+    if isinstance(inner.native, QAbstractSpinBox):
+        inner.native.setKeyboardTracking(False)
+        TypingGuard(inner.native)
+    if isinstance(inner.native, QAbstractSpinBox | QComboBox):
+        inner.native.setMinimumWidth(80)  # numbers without limits would ask for room for all digits
+        inner.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return AutoNumber(inner) if optional else inner
+
+
+def _limits(kind: Any, extras: dict[str, Any]) -> dict[str, Any]:
+    known = {name: extras[name] for name in FORM_OPTIONS if name in extras}
+    if kind in (int, float):
+        known.setdefault("min", 0 if kind is int else -WIDE)
+        known.setdefault("max", 2**31 - 1 if kind is int else WIDE)
+    return known
+
+
+def _short(unit: str) -> str:
+    return {"voxels": "px", "voxel": "px", "pixels": "px"}.get(unit, unit)
+
+
+def _get(widget: Any) -> Any:
+    return widget.value() if isinstance(widget, AutoNumber) else widget.value
+
+
+def _set(widget: Any, value: Any) -> None:
+    if isinstance(widget, AutoNumber):
+        widget.setValue(value)
+    else:
+        widget.value = value

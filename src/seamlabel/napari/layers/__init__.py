@@ -1,0 +1,1 @@
+"""Layers: images understood, labels computed when they are read."""

@@ -1,0 +1,1 @@
+"""A run from the dock: begun, told, paused, ended, gone on with."""

@@ -1,0 +1,1 @@
+"""Tiles on the canvas: drawn, picked, tried, chosen."""
