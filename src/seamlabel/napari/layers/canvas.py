@@ -76,6 +76,10 @@ class Canvas:
         self.image = picture.layer
         self.where = Where.of(self._viewer, picture, plan.grid.shape)
 
+    def lies_on(self, picture: Picture, level: int) -> bool:
+        """Return whether the tiles are placed on this image, where it is now."""
+        return self.image is picture.layer and self._placement == placement(picture, level)
+
     def forget(self) -> None:
         """Have no tiles."""
         self._remove_grid()

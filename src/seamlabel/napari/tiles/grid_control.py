@@ -120,9 +120,9 @@ class GridControl:
     def _show(self) -> None:
         if self._next is None or self._run.active:
             return
-        plan, picture, _ = self._next
+        plan, picture, level = self._next
         before, states = self.plan, self._canvas.states
-        same = before is not None and states is not None and self._canvas.image is picture.layer
+        same = before is not None and states is not None and self._canvas.lies_on(picture, level)
         if same and states.grid == plan.grid and plan.spec.replace(region=before.spec.region) == before.spec:
             self.plan = plan  # another part of the image: what is known of the tiles stays true
             self._put(states)
