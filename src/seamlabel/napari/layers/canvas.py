@@ -5,7 +5,6 @@ Knows the viewer and the lazy arrays; nothing of forms or of how a run is carrie
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from seamlabel.geometry import Box
 from seamlabel.napari.layers.lazy_labels import LabelStream, lazy
 from seamlabel.napari.layers.levels import display_levels, display_shapes
-from seamlabel.napari.layers.live import Live, redraw
+from seamlabel.napari.layers.live import Live, redraw, same_selection
 from seamlabel.napari.layers.pictures import OWN, Placement, placement
 from seamlabel.napari.preferences import preferences
 from seamlabel.napari.tiles.tile_states import COLORS, TileStates, any_within
@@ -24,7 +23,7 @@ from seamlabel.napari.tiles.view import visible
 from seamlabel.napari.tiles.where import Where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from napari.components import ViewerModel
 
@@ -98,7 +97,7 @@ class Canvas:
             return
         self._remove_grid()
         self._drawn = shapes, self._placement
-        with self._same_selection():
+        with same_selection(self._viewer):
             self._grid = Live(levels)
             self.grid_layer = self._layer(
                 self._grid.data,
@@ -119,7 +118,7 @@ class Canvas:
     def _remove_grid(self) -> None:
         layer, self.grid_layer = self.grid_layer, None
         if self._has(layer):
-            with self._same_selection():
+            with same_selection(self._viewer):
                 self._viewer.layers.remove(layer)
 
     def set_states(self, states: dict[int, str]) -> None:
@@ -178,7 +177,7 @@ class Canvas:
         """Show the stream as a new layer, under the grid, in place of what was shown of that run before."""
         if self.stream is None:
             return
-        with self._same_selection():
+        with same_selection(self._viewer):
             for layer in [one for one in self._viewer.layers if isinstance(one, Labels)]:
                 if run_dir and layer.metadata.get(OWN, {}).get("run_dir") == run_dir:
                     self._viewer.layers.remove(layer)
@@ -190,7 +189,7 @@ class Canvas:
         """Show written labels in place of the stream, and no longer those that they replaced."""
         layer = self.labels_layer
         self.ended_stream, self.stream = self.stream or self.ended_stream, None  # for previews of merges
-        with self._same_selection():
+        with same_selection(self._viewer):
             for other in [one for one in self._viewer.layers if isinstance(one, Labels)]:
                 if other is not layer and other.metadata.get(OWN, {}).get("path") == path:
                     self._viewer.layers.remove(other)
@@ -209,7 +208,7 @@ class Canvas:
         """End the stream without written labels: keep what there is as a layer, or remove it."""
         layer = self.labels_layer
         if not keep and self._has(layer):
-            with self._same_selection():
+            with same_selection(self._viewer):
                 self._viewer.layers.remove(layer)
         elif self._has(layer):
             layer.name = f"{layer.name} (unfinished)"
@@ -224,7 +223,7 @@ class Canvas:
             redraw(self.tried_layer)
             return
         self.remove_tried()
-        with self._same_selection():
+        with same_selection(self._viewer):
             self._tried = Live(self._placement.fit(stream.levels))
             self.tried_layer = self._add_under_grid(self._tried, name, {"tried": stream})
 
@@ -232,7 +231,7 @@ class Canvas:
         """Show no tried tiles any more."""
         layer, self.tried_layer = self.tried_layer, None
         if self._has(layer):
-            with self._same_selection():
+            with same_selection(self._viewer):
                 self._viewer.layers.remove(layer)
 
     def touch(self, tiles: Sequence[int]) -> None:
@@ -290,14 +289,3 @@ class Canvas:
 
     def _has(self, layer: Labels | None) -> bool:
         return layer is not None and layer in self._viewer.layers
-
-    @contextmanager
-    def _same_selection(self) -> Iterator[None]:
-        """Leave the user's selection of layers as it is."""
-        before = set(self._viewer.layers.selection)
-        active = self._viewer.layers.selection.active
-        yield
-        left = before & set(self._viewer.layers)
-        self._viewer.layers.selection = left
-        if active in self._viewer.layers:
-            self._viewer.layers.selection.active = active

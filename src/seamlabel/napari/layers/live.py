@@ -1,12 +1,16 @@
-"""`Live`: levels that change while a layer shows them, and drawing that layer anew."""
+"""`Live`: levels that change while a layer shows them; layers drawn anew, or added unselected."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.components import ViewerModel
     from napari.layers import Labels
 
     from seamlabel.napari.layers.lazy_labels import LazyArray
@@ -41,3 +45,13 @@ class Live:
 def redraw(layer: Labels) -> None:
     """Draw what a layer shows anew, and nothing beside it."""
     layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+
+@contextmanager
+def same_selection(viewer: ViewerModel) -> Iterator[None]:
+    """Leave the user's selection of layers as it is."""
+    before, active = set(viewer.layers.selection), viewer.layers.selection.active
+    yield
+    viewer.layers.selection = before & set(viewer.layers)
+    if active in viewer.layers:
+        viewer.layers.selection.active = active
