@@ -11,13 +11,13 @@ from benchmarks.measure import Options
 def test_the_window_is_measured(part, qtbot, tmp_path, monkeypatch):
     monkeypatch.setattr(gui, "REST_S", 0.3)
     monkeypatch.setattr(gui, "VIEWS", {"zoomed in": gui.VIEWS["zoomed in"]})
-    sizes = (512, 128, min(part.sizes[2], 128))
+    sizes = (1024 if part.name == "streaming" else 512, 128, min(part.sizes[2], 128))
     table = part.measure(sizes, data.Data(tmp_path), Options(rounds=1))
     assert all(len(row) == len(table.columns) for row in table.rows)
     found = table.data[part.name]
     if part.name == "streaming":
         (zoomed,) = found["zoomed in"]
-        assert zoomed["tiles"] == 16
+        assert zoomed["tiles"] == 64
         assert zoomed["seen"] > 0, "tiles were seen to be drawn"
         assert zoomed["longest"] > 0
     elif part.name == "load":
