@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import QApplication
 from tests.napari.test_control import begun, says, use
 
 from seamlabel.io.sources import image_info
@@ -194,3 +197,19 @@ def test_the_process_ends_while_a_tile_never_does(image_path, script, tmp_path, 
     assert done.stdout.split("\n")[:2] == ["quits now", "ended"]
     assert not (tmp_path / "go").exists()
     assert image_info(image_path).labels == ()
+
+
+def test_nothing_of_a_viewer_that_was_closed_stays_in_memory(make_dock, image_path):
+    dock = make_dock()
+    dock.controller.open(image_path)
+    dock.ready()
+    dock.click(dock.bar.run_button)
+    dock.wait_end()
+    layer, parts = dock.controller.results.layer, (dock.controller, dock.canvas, dock.run)
+    kept = [weakref.ref(one) for one in (*parts, layer, dock.viewer, dock.widget)]
+    dock.viewer.close()
+    del dock, layer, parts
+    for _ in range(5):
+        QApplication.processEvents()
+        gc.collect()
+    assert [one() for one in kept] == [None] * len(kept)

@@ -20,8 +20,6 @@ from seamlabel.napari.result.parts import make_parts
 from seamlabel.napari.run.run_bar import RunBar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeyEvent
 
 RUN_FILE = ".json"
@@ -156,21 +154,27 @@ class _Closer:
     """Ends the controller of a dock that is gone; holds nothing that belongs to the dock itself."""
 
     def __init__(self, controller: Controller, viewer: napari.viewer.Viewer, theme: object) -> None:
-        self._controller, self._viewer, self._theme = controller, viewer, theme
-        self._done = False
+        self._held: tuple[Controller, napari.viewer.Viewer, object] | None = (controller, viewer, theme)
 
     def __call__(self, *_: object) -> None:
-        self._end(self._controller.close)
+        self._end(stays=False)
 
     def leave(self) -> None:
         """End it in a viewer that stays."""
-        self._end(self._controller.leave)
+        self._end(stays=True)
 
-    def _end(self, way: Callable[[], None]) -> None:
-        if not self._done:
-            self._done = True
-            self._viewer.events.theme.disconnect(self._theme)
-            way()
+    def _end(self, stays: bool) -> None:
+        if self._held is None:
+            return
+        (controller, viewer, theme), self._held = (
+            self._held,
+            None,
+        )  # the application knows this object for ever
+        viewer.events.theme.disconnect(theme)
+        if stays:
+            controller.leave()
+        else:
+            controller.close()
 
 
 def _dropped(event: QDropEvent) -> str:
