@@ -62,7 +62,7 @@ def test_labels_are_redrawn_as_often_as_the_preferences_say(dock, pixels):
     settings.get_plugin_settings("seamlabel").display.redraws = 10
     dock.add(pixels)
     dock.canvas.begin_stream(dock.controller.plan)
-    assert dock.canvas._pause == pytest.approx(0.1)
+    assert dock.canvas.pause == pytest.approx(0.1)
 
 
 def test_a_broken_file_of_preferences_stops_nobody(make_napari_viewer, own_preferences):
