@@ -5,7 +5,7 @@ import seamlabel
 from seamlabel.api import sample
 
 
-def test_view_opens_image_labels_and_dock(tmp_path, qtbot):
+def test_view_opens_image_labels_and_dock(tmp_path, qtbot, mock_app_model):
     from seamlabel.napari.show import open_viewer
 
     path = sample(tmp_path / "tissue.zarr", (300, 260))
