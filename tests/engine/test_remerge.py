@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import ndimage
+from tests.engine.segmenters import CROSS, bright, jagged
 
 import seamlabel
 from seamlabel.engine.edits import Edit, from_json, make_edits, read_edits, to_json, typed_edit
@@ -23,31 +24,6 @@ from seamlabel.io.journal import RunDirectory
 from seamlabel.io.ngff.documents import LOCK
 from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import image_info, open_labels
-from seamlabel.testing.cells import Tissue
-
-CROSS = np.ones((3, 3), int)
-
-
-def bright(tile):
-    return ndimage.label(tile > 2000, CROSS)[0]
-
-
-def jagged(tile):
-    """Depends on the tile as a whole, so that tiles disagree."""
-    mask = ndimage.gaussian_filter(tile.astype(float), 1) > 2300 + 6 * (int(tile[0, 0]) % 97)
-    return ndimage.label(mask)[0]
-
-
-@pytest.fixture(scope="module")
-def pixels():
-    return np.ascontiguousarray(Tissue((520, 600), "dense", seed=2).image()[::2, ::2])
-
-
-@pytest.fixture
-def image(tmp_path, pixels):
-    path = tmp_path / "image.zarr"
-    write_image(path, pixels.shape, str(pixels.dtype), lambda box: pixels[box.slices], axes="yx", levels=2)
-    return str(path)
 
 
 def plan_of(image, **fields):

@@ -8,7 +8,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from tests.engine.segmenters import bright, jagged
 
 import seamlabel
 from seamlabel.engine.compared import Stopped
@@ -20,11 +20,8 @@ from seamlabel.engine.run import run
 from seamlabel.errors import OutputError, SpecError
 from seamlabel.events import RunFinished
 from seamlabel.geometry import Box
-from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import image_info, open_labels
-from seamlabel.testing.cells import Tissue
 
-CROSS = np.ones((3, 3), int)
 SETTINGS = [
     {},
     {"merge": {"iou": 0.85}},
@@ -32,28 +29,6 @@ SETTINGS = [
     {"max_size": 220},
     {"drop_border": True, "merge": {"iou": 1.0}},
 ]
-
-
-def bright(tile):
-    return ndimage.label(tile > 2000, CROSS)[0]
-
-
-def jagged(tile):
-    """Depends on the tile as a whole, so that tiles disagree."""
-    mask = ndimage.gaussian_filter(tile.astype(float), 1) > 2300 + 6 * (int(tile[0, 0]) % 97)
-    return ndimage.label(mask)[0]
-
-
-@pytest.fixture(scope="module")
-def pixels():
-    return np.ascontiguousarray(Tissue((520, 600), "dense", seed=2).image()[::2, ::2])
-
-
-@pytest.fixture
-def image(tmp_path, pixels):
-    path = tmp_path / "image.zarr"
-    write_image(path, pixels.shape, str(pixels.dtype), lambda box: pixels[box.slices], axes="yx", levels=2)
-    return str(path)
 
 
 def carried(events):

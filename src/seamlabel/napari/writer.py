@@ -20,6 +20,7 @@ from seamlabel.io.ngff.images import pyramid_levels
 from seamlabel.io.ngff.model import label_names, open_image
 from seamlabel.io.ngff.places import image_around
 from seamlabel.napari.layers.pictures import KNOWN_AXES, OWN, USUAL_AXES, normal_path, unit_name
+from seamlabel.napari.names import free_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -77,9 +78,7 @@ def _clean(name: str) -> str:
 
 def _free(name: str, taken: Collection[str]) -> str:
     """Return a name that is not taken, and tell if it is another."""
-    number, free = 2, name
-    while free in taken:
-        free, number = f"{name}-{number}", number + 1
+    free = free_name(name, taken)
     if free != name:
         show_info(f"'{name}' is taken: saved as '{free}'")
     return free

@@ -15,6 +15,7 @@ from seamlabel.napari.form.disk import lack
 from seamlabel.napari.form.path_row import PathRow
 from seamlabel.napari.form.rows import Note, Section, combo_box
 from seamlabel.napari.layers.pictures import normal_path
+from seamlabel.napari.names import free_name
 from seamlabel.napari.preferences import preferences
 from seamlabel.sizes import human
 from seamlabel.spec import RunSpec
@@ -161,12 +162,7 @@ class SaveForm(Section):
     def final_name(self) -> str:
         """Return the name that the labels get: NAME-2 and so on if it is taken."""
         name = self.name.text().strip()
-        if self.overwrite.isChecked() or name not in self._taken:
-            return name
-        number = 2
-        while f"{name}-{number}" in self._taken:
-            number += 1
-        return f"{name}-{number}"
+        return name if self.overwrite.isChecked() else free_name(name, self._taken)
 
     def values(self) -> dict[str, Any]:
         """Return the fields of the spec that this section decides."""

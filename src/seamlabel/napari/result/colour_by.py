@@ -11,8 +11,9 @@ import numpy as np
 from napari.layers import Image
 
 from seamlabel.napari.layers.canvas import Live
+from seamlabel.napari.layers.live import redraw
 from seamlabel.napari.layers.pictures import OWN
-from seamlabel.napari.result.lookup import Lookup, add_above, place_of, redraw
+from seamlabel.napari.result.lookup import Lookup, add_above, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,8 +8,8 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
+from seamlabel.napari.layers.live import same_selection
 from seamlabel.napari.layers.pictures import OWN
-from seamlabel.napari.result.look import same_selection
 from seamlabel.staged import LABEL_BITS, LOCAL
 
 if TYPE_CHECKING:

@@ -6,14 +6,13 @@ labels do not have.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -104,16 +103,6 @@ def look_at(viewer: ViewerModel, place: Place, box: Box, pixels: int = PIXELS) -
     viewer.scene.camera.center = tuple(center)
     if extent > 0:
         viewer.scene.camera.zoom = pixels / extent
-
-
-@contextmanager
-def same_selection(viewer: ViewerModel) -> Iterator[None]:
-    """Leave the user's selection of layers as it is."""
-    before, active = set(viewer.layers.selection), viewer.layers.selection.active
-    yield
-    viewer.layers.selection = before & set(viewer.layers)
-    if active in viewer.layers:
-        viewer.layers.selection.active = active
 
 
 def place_of(control: Any) -> Place | None:

@@ -12,6 +12,7 @@ import numpy as np
 from seamlabel.io.sources import open_labels
 from seamlabel.napari.layers.lazy_labels import LazyArray, with_axis
 from seamlabel.napari.layers.levels import display_levels
+from seamlabel.napari.layers.live import same_selection
 from seamlabel.napari.tiles.view import level_shape
 
 if TYPE_CHECKING:
@@ -109,13 +110,6 @@ def place_of(layer: Labels) -> dict[str, Any]:
 def add_above(viewer: ViewerModel, layer: Layer, below: Layer) -> None:
     """Add a layer right over another one, and leave the user's selection of layers as it is."""
     layers = viewer.layers
-    selected, active = set(layers.selection), layers.selection.active
-    viewer.add_layer(layer)
-    layers.move(layers.index(layer), layers.index(below) + 1)
-    layers.selection = selected
-    layers.selection.active = active
-
-
-def redraw(layer: Layer) -> None:
-    """Draw a layer whose array says something else now."""
-    layer.refresh(thumbnail=False, highlight=False, extent=False)
+    with same_selection(viewer):
+        viewer.add_layer(layer)
+        layers.move(layers.index(layer), layers.index(below) + 1)

@@ -13,8 +13,9 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from seamlabel.napari.layers.canvas import Live
+from seamlabel.napari.layers.live import redraw
 from seamlabel.napari.layers.pictures import OWN
-from seamlabel.napari.result.lookup import Lookup, add_above, place_of, redraw
+from seamlabel.napari.result.lookup import Lookup, add_above, place_of
 from seamlabel.napari.tiles.view import camera, level_shape, shown_axes, window
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from seamlabel.napari.layers.canvas import Live
 from seamlabel.napari.layers.lazy_labels import with_axis
+from seamlabel.napari.layers.live import Live, redraw
 from seamlabel.napari.layers.pictures import OWN
 from seamlabel.napari.result.preview_thread import Job, PreviewThread
 
@@ -156,7 +156,7 @@ class _ShownLayer:
             return
         if self.active and layer is self._layer and stream is self._stream:
             self._live.update()
-            layer.refresh(thumbnail=False, highlight=False, extent=False)
+            redraw(layer)
             return
         self.put_back()
         self._layer, self._stream = layer, stream

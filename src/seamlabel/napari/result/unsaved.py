@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QWidget
 
 from seamlabel.io.ngff.model import label_names
 from seamlabel.napari.form.rows import Note, tool_button
+from seamlabel.napari.names import free_name
 
 if TYPE_CHECKING:
     from seamlabel.napari.result.control import ResultControl
@@ -54,13 +55,5 @@ class Unsaved(QFrame):
         )
         if path:
             store = path if path.endswith(".zarr") else f"{path}.zarr"
-            self._control.save(store, _free(self._control.shown.plan.spec.name, store))
-
-
-def _free(name: str, store: str) -> str:
-    """Return a name that no labels in a store have."""
-    taken = label_names(Path(store)) if Path(store).exists() else ()
-    number, free = 2, name
-    while free in taken:
-        free, number = f"{name}-{number}", number + 1
-    return free
+            taken = label_names(Path(store)) if Path(store).exists() else ()
+            self._control.save(store, free_name(self._control.shown.plan.spec.name, taken))
