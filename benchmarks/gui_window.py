@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seamlabel.events import Event
+    from seamlabel.geometry import Box
+    from seamlabel.napari.layers.lazy_labels import LabelStream
     from seamlabel.plan import Plan
 
 TICK_MS = 5
@@ -74,6 +76,7 @@ class Arrivals:
     def __init__(self, window: Window) -> None:
         self._viewer, self._canvas = window.viewer, window.widget.controller.canvas
         self._waiting: dict[int, float] = {}
+        self._view: tuple[int, Box] | None = None
         self.seconds: list[float] = []
         begin = self._canvas.begin_stream
 
@@ -82,7 +85,7 @@ class Arrivals:
             accept = stream.accept
 
             def accept_watched(event: Event) -> None:
-                if isinstance(event, TileDone) and event.n_labels:
+                if isinstance(event, TileDone) and event.n_labels and self._is_seen(stream, event.tile):
                     self._waiting[event.tile] = time.perf_counter()
                 accept(event)
 
@@ -93,12 +96,20 @@ class Arrivals:
         draw = window.viewer.window._qt_viewer.canvas._scene_canvas.events.draw
         draw.connect(self._drawn, position="last")
 
+    def _is_seen(self, stream: LabelStream, tile: int) -> bool:
+        """Return whether a tile is looked at; in the run's thread, as this must not hold up the window."""
+        if self._view is None:  # nothing was drawn yet
+            return True
+        level, view = self._view
+        return bool(stream.span(tile, level).intersect(view).size)
+
     def _drawn(self, _event: Any) -> None:
         """Take in what stands in the picture that was drawn right now."""
         layer, stream = self._canvas.labels_layer, self._canvas.stream
         if layer is None or stream is None or self._viewer.dims.ndisplay != 2:
             return
         now, view = time.perf_counter(), visible(self._viewer, layer)
+        self._view = layer.data_level, view
         pixels = layer._slice.image.raw
         for tile, since in list(self._waiting.items()):
             seen = stream.span(tile, layer.data_level).intersect(view)

@@ -11,3 +11,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("seamlabel")
+
+
+def pytest_collection_modifyitems(items):
+    """Have the longest tests begin first, lest one process works on them when all others are done."""
+    items.sort(key=lambda item: item.path.name != "test_at_scale.py")

@@ -6,10 +6,12 @@ Records come from this package, from entry points in the group ``seamlabel.backe
 
 from __future__ import annotations
 
+import sys
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from math import isfinite
 from types import UnionType
@@ -244,11 +246,17 @@ def register(backend: Backend) -> Backend:
 def backends() -> dict[str, Backend]:
     """Return all backends by name: built in, from other packages, and registered."""
     found: dict[str, Backend] = {}
-    for point in entry_points(group=GROUP):
+    for point in _installed(tuple(sys.path)):
         loaded = point.load()
         for backend in loaded if isinstance(loaded, list | tuple) else [loaded]:
             found[backend.name] = backend
     return {**found, **_registry}
+
+
+@cache
+def _installed(_where: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return what is installed there; read once, since a plan is made at every key that is pressed."""
+    return tuple(entry_points(group=GROUP))
 
 
 def backend(name: str) -> Backend:

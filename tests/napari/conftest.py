@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -128,6 +129,13 @@ def image_path(tmp_path):
 def pixels():
     """Return 384 x 384 pixels of the same kind of tissue."""
     return Tissue((384, 384), "dense", diameter=24, seed=4).image()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen():
+    """Leave what is there already out of collections of garbage: napari asks for many."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

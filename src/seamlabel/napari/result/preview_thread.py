@@ -19,6 +19,7 @@ from seamlabel.events import RunStarted, TileDone
 from seamlabel.io.generations import FIRST
 from seamlabel.napari.layers.lazy_labels import LabelStream
 from seamlabel.napari.layers.levels import display_shapes
+from seamlabel.napari.run.priority import give_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +117,7 @@ class PreviewThread(QObject):
     # -- in the thread ----------------------------------------------------------------------------
 
     def _work(self) -> None:
+        give_way()
         while True:
             with self._lock:
                 job, self._job, epoch = self._job, None, self._epoch

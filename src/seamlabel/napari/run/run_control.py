@@ -7,6 +7,8 @@ from math import prod
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QTimer
+
 from seamlabel.engine.executors import ThreadExecutor
 from seamlabel.engine.paint import paint_layout
 from seamlabel.engine.remerge import remerge
@@ -26,7 +28,7 @@ from seamlabel.napari.run.behind import Behind
 from seamlabel.napari.run.ending import Ending
 from seamlabel.napari.run.progress import Progress
 from seamlabel.napari.run.telling import Telling
-from seamlabel.napari.run.worker import RunWorker
+from seamlabel.napari.run.worker import DRAW_MS, RunWorker
 from seamlabel.order import view_first
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class RunControl:
         self.behind = Behind(bar)
         self.worker: RunWorker | None = None
         self._threads: ThreadExecutor | None = None
-        self._closed = False
+        self._closed = self._leaving = False
         self.progress = self._former = Progress()
         self.plan: Plan | None = None
         self.run_dir = ""
@@ -85,7 +87,7 @@ class RunControl:
     @property
     def active(self) -> bool:
         """Whether a run is under way."""
-        return self.worker is not None
+        return self.worker is not None or self._leaving
 
     def start(
         self,
@@ -270,8 +272,15 @@ class RunControl:
         self.ended = self._ending().tell(self._error, cancelled)
         self.behind.follow(self._threads)
         self._canvas.refresh()
-        self.on_states()
-        self.on_end()
+        self._leaving = True
+        QTimer.singleShot(DRAW_MS, self._leave)  # the window draws, and hears its user, in between
+
+    def _leave(self) -> None:
+        """Have others take the end of the run in."""
+        self._leaving = False
+        if not self._closed:
+            self.on_states()
+            self.on_end()
 
     def _ending(self) -> Ending:
         refused = self.on_refusal if not self.run_dir else None

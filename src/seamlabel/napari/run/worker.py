@@ -12,9 +12,10 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from seamlabel.events import Heartbeat, RunStarted, StageStarted
+from seamlabel.napari.run.priority import give_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from seamlabel.events import Event
 
 INTERVAL = 0.1
-"""Seconds between two signals, at least: each one costs the window some work."""
+"""Seconds from what one signal had drawn to the next signal, at least: each costs the window some work."""
+DRAW_MS = 20
+"""Milliseconds until the window has drawn what changed: Qt waits for 5 before it begins."""
 PATIENCE = 1.0
 """Seconds that a run waits at most until the window has shown that it began."""
 
@@ -106,6 +109,7 @@ class RunWorker(QObject):
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        give_way()
         try:
             self._iterate()
         except BaseException as error:  # noqa: BLE001  the border: nothing may vanish in a thread
@@ -155,8 +159,11 @@ class RunWorker(QObject):
             if batch:
                 self.events.emit(batch)
         finally:
-            self._took = monotonic()
-            self._taken.set()
+            QTimer.singleShot(DRAW_MS, self._drawn)
+
+    def _drawn(self) -> None:
+        self._took = monotonic()
+        self._taken.set()
 
     def _tell(self, signal: str, *values: object) -> None:
         try:
