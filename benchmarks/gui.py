@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from math import isnan
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -140,8 +141,7 @@ def _stream_row(view: str, runs: list[dict[str, float]]) -> tuple[str, ...]:
         f"{worst['over 50 ms']:.0f}",
         f"{worst['over 100 ms']:.0f}",
         f"{worst['start']:.0f}",
-        f"{worst['seen']:.2f}",
-        f"{worst['latest']:.2f}",
+        *("-" if isnan(worst[name]) else f"{worst[name]:.2f}" for name in ("seen", "latest")),
         f"{worst['tiles'] / worst['seconds']:.0f}",
         "-" if view != "zoomed in" else "yes" if holds else "no",
     )

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+import sys
 import threading
 
 import pytest
 
+from seamlabel.engine.executors import ThreadExecutor
 from seamlabel.events import Heartbeat, RunStarted
+from seamlabel.napari.run.priority import STEPS
 from seamlabel.napari.run.worker import RunWorker
 
 
@@ -120,3 +124,23 @@ def test_what_happens_while_the_window_is_busy_comes_as_one_list(qtbot):
     assert sum(map(len, seen)) == 301
     assert len(seen) <= 4, "none waits behind another one"
     assert isinstance(seen[0][-1], RunStarted), "the window has shown the beginning before tiles come"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux only")
+def test_threads_of_a_run_let_the_window_go_first(qtbot):
+    found = []
+
+    def note():
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    def start():
+        note()
+        threads = ThreadExecutor(1)
+        yield Heartbeat(0, 1, "segment", ())
+        threads.submit(note).result()
+        threads.shutdown()
+
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    run_to_end(qtbot, RunWorker(start))
+    assert found == [min(own + STEPS, 19)] * 2
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
