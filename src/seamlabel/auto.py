@@ -39,6 +39,12 @@ def auto_overlap(params: Any, size: tuple[int, ...], warnings: list[str]) -> tup
     return tuple(min(max(reach, LEAST_OVERLAP), n) for n in size)
 
 
+def alignment(params: Any, ndim: int) -> tuple[int, ...]:
+    """Return what the backend's parameters want read boxes to start at multiples of, per space axis."""
+    align = getattr(params, "align", 1)
+    return (align,) * ndim if isinstance(align, int) else tuple(align)
+
+
 def auto_tile_shape(
     size: tuple[int, ...], chunks: tuple[int, ...], overlap: tuple[int, ...], voxels: int
 ) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel import registry
-from seamlabel.auto import LEAST_OVERLAP, auto_overlap, auto_tile_shape
+from seamlabel.auto import LEAST_OVERLAP, alignment, auto_overlap, auto_tile_shape
 from seamlabel.errors import BackendError, Problem
 from seamlabel.geometry import TileGrid
 from seamlabel.sizes import human, size_in_voxels
@@ -220,11 +220,12 @@ def make_grid(
         overlap = capped
     overlap = _evidence(spec, overlap, tile, size, warnings)
     _warn(params, overlap, tile, size, warnings)
-    full_tile, full_overlap = iter(tile), iter(overlap)
+    full_tile, full_overlap, full_align = iter(tile), iter(overlap), iter(alignment(params, len(size)))
     return TileGrid(
         shape,
         tuple(next(full_tile) if s else 1 for s in space),
         tuple(next(full_overlap) if s else 0 for s in space),
+        tuple(next(full_align) if s else 1 for s in space),
     )
 
 

@@ -41,9 +41,11 @@ class Backend:
     params : str
         ``"module:Class"`` of the parameters: a frozen dataclass whose fields are annotated
         ``Annotated[type, {"min": …, "max": …, "label": …, "tooltip": …, "unit": …}]``. It may have
-        two more attributes, used by "auto": `radius` (voxels beyond which a cut cannot change the
-        labels) and `diameter` (of a typical object, in voxels). Its module must not import what
-        `needs` names when it is itself imported.
+        more attributes: for "auto", `radius` (voxels beyond which a cut cannot change the labels)
+        and `diameter` (of a typical object, in voxels); `align` (voxels per space axis, or one number:
+        tiles are read from multiples of it on, as a network that pools needs); and `files` (paths,
+        such as a model's, that belong to the method: a run is not resumed with others). Its module
+        must not import what `needs` names when it is itself imported.
     factory : str
         ``"module:function"``: ``function(params, context) -> segmenter``.
     needs : tuple of str
@@ -61,6 +63,9 @@ class Backend:
         Peak memory per voxel of a tile's read box, pixels included.
     rule : {"iou", "touching"}
         Merge rule suited best.
+    shared : bool
+        One segmenter serves all threads of a process, such as one that holds a large network. It is
+        called from several at once, and has them take turns where they must.
     """
 
     name: str
@@ -74,6 +79,7 @@ class Backend:
     whole_object: tuple[str, ...] = ()
     bytes_per_voxel: int = 64
     rule: Literal["iou", "touching"] = "iou"
+    shared: bool = False
     description: str = field(default="", compare=False)
 
     @property

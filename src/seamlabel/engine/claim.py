@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from seamlabel.spec import RunSpec
 
 RESTART, ACCEPT = "--restart, unfinished='restart'", "--accept-changes, accept_changes=True"
-CODE = ("method", "packages")
+CODE = ("method", "model", "packages")
 """Parts of an identity that may differ if the user says so: of tiles that are finished nothing changes."""
 _ANY = (*HOW, "overwrite", "image", "output")
 """Fields of a spec that no label depends on, or that are compared in another way."""
@@ -31,6 +31,7 @@ _WORDS = {
     "image": "the image has other axes, shapes, chunks or types",
     "pixels": "pixels of the image differ",
     "mask": "the mask differs",
+    "model": "the model is another one, or was trained on",
     "method": "the code of the method was edited, or values that it uses",
 }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from seamlabel.codes import code_digest
 from seamlabel.functions import load_function
-from seamlabel.io.fingerprint import array_digest, fingerprint
+from seamlabel.io.fingerprint import array_digest, content_digest, fingerprint
 
 if TYPE_CHECKING:
     from seamlabel.io.masks import Mask
@@ -35,6 +35,8 @@ def identity(plan: Plan, source: Source, segmenter: Segmenter | None, mask: Mask
         found["method"] = code_digest(segmenter)
     elif target := getattr(plan.params, "target", None):
         found["method"] = code_digest(load_function(target, purpose="takes pixels and returns labels"))
+    if files := getattr(plan.params, "files", ()):
+        found["model"] = " ".join(map(content_digest, files))
     found["packages"] = ", ".join(f"{name} {_version(name)}" for name in plan.backend.needs)
     if mask is not None:
         found["mask"] = array_digest(mask.source.sample(0))

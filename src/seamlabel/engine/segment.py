@@ -96,7 +96,7 @@ class TileJob:
         self.use(self.store)
         self._local = threading.local()
         self._spare: list[Segmenter] = []
-        self._once = threading.Lock()
+        self._once, self._making = threading.Lock(), threading.Lock()
         mask = find_mask(self.plan, self.mask)
         self.skipping = Skipping(self.plan, self.source, self.statistics, mask)
 
@@ -172,12 +172,22 @@ class TileJob:
             return self.segmenter
         made: Segmenter | None = getattr(self._local, "segmenter", None)
         if made is None:
-            try:
-                made = self._spare.pop()
-            except IndexError:
-                made = self.make_segmenter()
-            self._local.segmenter = made
+            made = self._local.segmenter = self._shared() if self.plan.backend.shared else self._own()
         return made
+
+    def _own(self) -> Segmenter:
+        """Return a segmenter that no other thread has."""
+        try:
+            return self._spare.pop()
+        except IndexError:
+            return self.make_segmenter()
+
+    def _shared(self) -> Segmenter:
+        """Return the segmenter of all threads."""
+        with self._making:
+            if not self._spare:
+                self._spare.append(self.make_segmenter())
+            return self._spare[0]
 
     def make_segmenter(self) -> Segmenter:
         """Return a new segmenter of the plan's backend.

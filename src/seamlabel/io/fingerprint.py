@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
 
-from seamlabel.errors import ImageError
+from seamlabel.errors import BackendError, ImageError
 from seamlabel.geometry import Box
 from seamlabel.io.boxes import image_slices
 from seamlabel.io.cache import ChunkCache
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 SPOTS = 4
 """Places at which pixels are looked at, along the diagonal."""
 SIDE = 16
+BLOCK_BYTES = 1 << 22
 
 
 def fingerprint(source: Source) -> dict[str, str]:
@@ -74,3 +76,24 @@ def array_digest(array: Any) -> str:
 
 def _digest(data: bytes) -> str:
     return f"{zlib.crc32(data):08x}"
+
+
+def content_digest(path: str) -> str:
+    """Return a digest of a file, or of all files in a folder and their names.
+
+    Raises
+    ------
+    BackendError
+        If it cannot be read.
+    """
+    root, found = Path(path).expanduser(), 0
+    try:
+        for file in sorted(each for each in root.rglob("*") if each.is_file()) if root.is_dir() else [root]:
+            found = zlib.crc32(file.relative_to(root).as_posix().encode(), found)
+            with file.open("rb") as stream:
+                while block := stream.read(BLOCK_BYTES):
+                    found = zlib.crc32(block, found)
+    except OSError as error:
+        msg = f"the model {path} cannot be read: {error.strerror or error}"
+        raise BackendError(msg, "Check the path, and that you may read it") from None
+    return f"{found:08x}"
