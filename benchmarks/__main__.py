@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from importlib import import_module
@@ -100,4 +101,6 @@ def write_into(document: Path, what: str, tables: Sequence[Table], found: dict[s
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with tempfile.TemporaryDirectory() as folder:  # what a user's dock remembers stays as it is
+        os.environ["SEAMLABEL_CONFIG"] = str(Path(folder) / "seamlabel.json")
+        sys.exit(main())
