@@ -13,7 +13,7 @@ import pytest
 
 import seamlabel
 from seamlabel.api import sample
-from seamlabel.engine.segment import whole_image_labels
+from seamlabel.engine.whole import whole_image_labels
 from seamlabel.io.sources import image_info, open_labels, open_source
 from seamlabel.testing import compare
 

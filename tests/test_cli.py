@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from seamlabel.cli import main
-from seamlabel.engine.segment import whole_image_labels
+from seamlabel.engine.whole import whole_image_labels
 from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import image_info, open_labels, open_source
 from seamlabel.plan import resolve

@@ -25,6 +25,7 @@ words = st.one_of(
 numbers = st.one_of(st.integers(-9, 999), st.floats(allow_nan=False, allow_infinity=False, width=32))
 names = st.from_regex(r"[a-z][a-z_]{0,7}", fullmatch=True)
 values = st.one_of(numbers, words, st.booleans(), st.none(), st.lists(numbers, max_size=3))
+steps = st.lists(st.sampled_from(["expand=3", "shrink=0.5", "smooth=1.5 um"]), max_size=3, unique=True)
 sizes = st.one_of(st.just("auto"), st.integers(1, 99), st.lists(st.integers(1, 99), min_size=2, max_size=3))
 by_axis = st.dictionaries(st.sampled_from("zyx"), st.integers(0, 9), min_size=1)
 spans = st.tuples(st.integers(0, 9), st.one_of(st.none(), st.integers(10, 20)))
@@ -71,6 +72,7 @@ def specs(draw):
         "max_size": some(voxels),
         "drop_border": st.booleans(),
         "fill_holes": st.booleans(),
+        "steps": steps,
         "output": some(paths),
         "table": some(words.map(lambda word: f"{word}.csv")),
         "name": some(st.sampled_from(["cells", "a-b.c"]), "labels"),

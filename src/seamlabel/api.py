@@ -42,6 +42,7 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
     overlap: Any = "auto",
     region: Any = None,
     planes: bool = False,
+    steps: Any = (),
     z_link: float | None = None,
     merge: str | MergeSpec | SeamRule = "iou",
     min_size: int | str = 0,
@@ -91,6 +92,10 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
         a (start, stop) per axis of the labels (time, then space), in voxels of `level`: ``np.s_[:, 0:512]``.
     planes : bool
         Segment every plane across z by itself: the backend gets 2D planes.
+    steps : str, sequence or mapping
+        What is done to labels after the method, in this order: ``"split=30"`` in every tile; then, after
+        filters, to whole objects ``"expand=3,smooth=1"`` or ``{"shrink": "0.5 um"}``. An object of which
+        nothing is left leaves a gap in the ids.
     z_link : float, optional
         Least intersection over union of objects of neighbouring planes that are one. None: none are.
     merge : {"iou", "touching", "face"}, MergeSpec or callable

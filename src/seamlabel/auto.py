@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from math import ceil, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seamlabel.axes import ImageInfo
+    from seamlabel.registry import Backend
+    from seamlabel.steps import Step
 
 TARGET_VOXELS = {1: 1 << 20, 2: 1 << 20, 3: 1 << 22}
 """Core voxels of a tile: work enough to hide overheads, little enough to cancel soon."""
@@ -20,21 +29,30 @@ LEAST_OVERLAP = 2
 """Voxels of evidence that two tiles' labels are one object."""
 
 
-def auto_overlap(params: Any, size: tuple[int, ...], warnings: list[str]) -> tuple[int, ...]:
-    """Return the overlap per space axis that the backend's parameters ask for.
+def radius_of(params: Any, steps: Sequence[Step]) -> int | None:
+    """Return the voxels beyond which a cut changes no label after these steps; None if nobody knows."""
+    radius = getattr(params, "radius", None)
+    return None if radius is None else ceil(radius) + sum(step.reach for step in steps if step.splits)
+
+
+def auto_overlap(
+    params: Any, steps: Sequence[Step], size: tuple[int, ...], warnings: list[str]
+) -> tuple[int, ...]:
+    """Return the overlap per space axis that the backend's parameters and the steps ask for.
 
     With `radius` r (beyond which a cut changes nothing) it is r + 1, which makes the merge exact.
     With an object `diameter` D alone it is 1.5 D: half of it so that tiles see objects whole whose
     centre they own, D for what a cut may change.
     """
-    radius = getattr(params, "radius", None)
+    radius = radius_of(params, steps)
     diameter = getattr(params, "diameter", None)
+    more = sum(step.reach for step in steps if step.splits)
     if radius is not None:
-        reach = ceil(radius) + 1
+        reach = radius + 1
     elif diameter:
-        reach = ceil(1.5 * diameter)
+        reach = ceil(1.5 * diameter) + more
     else:
-        reach = DEFAULT_OVERLAP.get(len(size), 16)
+        reach = DEFAULT_OVERLAP.get(len(size), 16) + more
         warnings.append(f"overlap {reach} assumed: set it to the diameter of your largest objects")
     return tuple(min(max(reach, LEAST_OVERLAP), n) for n in size)
 
@@ -43,6 +61,11 @@ def alignment(params: Any, ndim: int) -> tuple[int, ...]:
     """Return what the backend's parameters want read boxes to start at multiples of, per space axis."""
     align = getattr(params, "align", 1)
     return (align,) * ndim if isinstance(align, int) else tuple(align)
+
+
+def bytes_per_voxel(backend: Backend, info: ImageInfo, channels: tuple[int, ...]) -> int:
+    """Return peak bytes per voxel of a tile's read box for these channels."""
+    return backend.bytes_per_voxel + max(0, len(channels) - 1) * np.dtype(info.dtype).itemsize
 
 
 def auto_tile_shape(

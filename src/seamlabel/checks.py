@@ -9,23 +9,19 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from seamlabel import registry
-from seamlabel.auto import LEAST_OVERLAP, alignment, auto_overlap, auto_tile_shape
+from seamlabel.auto import LEAST_OVERLAP, alignment, auto_overlap, auto_tile_shape, radius_of
 from seamlabel.errors import BackendError, Problem
 from seamlabel.geometry import TileGrid
 from seamlabel.sizes import human, size_in_voxels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seamlabel.axes import ImageInfo
     from seamlabel.registry import Backend
     from seamlabel.spec import RunSpec
-
-
-def bytes_per_voxel(backend: Backend, info: ImageInfo, channels: tuple[int, ...]) -> int:
-    """Return peak bytes per voxel of a tile's read box for these channels."""
-    return backend.bytes_per_voxel + max(0, len(channels) - 1) * np.dtype(info.dtype).itemsize
+    from seamlabel.steps import Step
 
 
 def find_backend(spec: RunSpec, problems: list[Problem]) -> tuple[Backend, Any] | None:
@@ -191,6 +187,7 @@ def make_grid(
     spec: RunSpec,
     info: ImageInfo,
     params: Any,
+    steps: Sequence[Step],
     voxels: int,
     problems: list[Problem],
     warnings: list[str],
@@ -209,7 +206,7 @@ def make_grid(
     tile = _per_axis("tile_shape", spec.tile_shape, names, problems)
     if problems:
         return None
-    overlap = wanted or auto_overlap(params, size, warnings)
+    overlap = wanted or auto_overlap(params, steps, size, warnings)
     tile = tile or auto_tile_shape(size, chunk, overlap, voxels)
     tile = tuple(min(t, n) for t, n in zip(tile, size, strict=True))
     if isinstance(spec.overlap, int):
@@ -219,7 +216,7 @@ def make_grid(
             warnings.append(f"the overlap along {', '.join(cut)} is capped at the tile's extent")
         overlap = capped
     overlap = _evidence(spec, overlap, tile, size, warnings)
-    _warn(params, overlap, tile, size, warnings)
+    _warn(radius_of(params, steps), overlap, tile, size, warnings)
     full_tile, full_overlap, full_align = iter(tile), iter(overlap), iter(alignment(params, len(size)))
     return TileGrid(
         shape,
@@ -230,7 +227,7 @@ def make_grid(
 
 
 def _warn(
-    params: Any,
+    radius: int | None,
     overlap: tuple[int, ...],
     tile: tuple[int, ...],
     size: tuple[int, ...],
@@ -240,10 +237,9 @@ def _warn(
     cut = [(h, t) for h, t, n in zip(overlap, tile, size, strict=True) if t < n]
     if any(h > t for h, t in cut):
         warnings.append("the overlap is larger than the tile: larger tiles would waste less work")
-    radius = getattr(params, "radius", None)
     if radius is not None and cut and min(h for h, _ in cut) <= radius:
         warnings.append(
-            f"with less than an overlap of {ceil(radius) + 1} labels may differ at tile borders from those "
+            f"with less than an overlap of {radius + 1} labels may differ at tile borders from those "
             "of the whole image"
         )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from seamlabel import commands, measuring, merge_command
 from seamlabel.errors import IncompleteError, Problem, SeamlabelError, SpecError
 from seamlabel.spec import RunSpec
+from seamlabel.steps import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -201,6 +202,8 @@ def _add_resume(subs: _Subs) -> None:  # type: ignore[valid-type]
 
 def _add_objects(add: argparse.ArgumentParser) -> None:
     objects = add.add_argument_group("objects")
+    what = f"done to labels after the method, in this order: {', '.join(STEPS)}; voxels, or 1.5um"
+    objects.add_argument("--steps", metavar="NAME=LENGTH,…", help=what)
     objects.add_argument("--min-size", metavar="N", help='remove smaller ones; voxels, or "50 um2"')
     objects.add_argument("--max-size", metavar="N", help='remove larger ones; voxels, or "0.2 mm3"')
     objects.add_argument(

@@ -144,7 +144,7 @@ def _try_parts(plan: Plan) -> None:
 
 _SAME = (
     *("image", "level", "planes", "min_size", "max_size", "drop_border", "skip_empty", "skip_level"),
-    *("fill_holes", "table"),
+    *("fill_holes", "table", "steps"),
     *("name", "output", "overwrite", "executor", "scheduler", "workers", "retries", "timeout"),
 )
 """Options that are fields of the spec as they are."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seamlabel import api
-from seamlabel.engine.segment import whole_image_labels
+from seamlabel.engine.whole import whole_image_labels
 from seamlabel.errors import OutputError, Problem, SpecError
 from seamlabel.io.sources import open_source
 from seamlabel.overview import save_overview

@@ -65,7 +65,8 @@ def _merge(plan: Plan) -> str:
     if plan.spec.planes:
         linked = "" if merge.z_link is None else f", linked by iou of at least {merge.z_link:g}"
         text += f"; plane by plane{linked}"
-    return text + _removed(plan) + _skipped(plan)
+    after = f"; then {', '.join(plan.spec.steps)}" if plan.spec.steps else ""
+    return text + after + _removed(plan) + _skipped(plan)
 
 
 def _removed(plan: Plan) -> str:

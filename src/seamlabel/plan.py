@@ -12,9 +12,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from seamlabel import memory
-from seamlabel.auto import ENGINE_BYTES, PROCESS_BYTES, auto_workers
+from seamlabel.auto import ENGINE_BYTES, PROCESS_BYTES, auto_workers, bytes_per_voxel, radius_of
 from seamlabel.checks import (
-    bytes_per_voxel,
     check_executor,
     check_image,
     check_output,
@@ -31,6 +30,7 @@ from seamlabel.errors import Problem, SpecError
 from seamlabel.order import at_once, cache_limit, cache_wanted, chunk_cells, computed_again, tile_order
 from seamlabel.region import Region, misplaced
 from seamlabel.staged import ObjectFilter
+from seamlabel.steps import in_voxels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from seamlabel.geometry import TileGrid
     from seamlabel.registry import Backend
     from seamlabel.spec import RunSpec
+    from seamlabel.steps import Step
 
 STAGED_BYTES_PER_VOXEL = 0.1
 """Compressed labels on disk, upper end of what was measured on tissue (0.03 to 0.12)."""
@@ -81,6 +82,8 @@ class Plan:
         OME-Zarr that gets ``labels/NAME``; None: a temporary one.
     run_dir : str or None
         Where tiles are staged; None: a temporary folder.
+    steps : tuple of Step
+        What is done to the labels of every tile after its method.
     warnings : tuple of str
         What the user should know, one sentence each.
     asked : RunSpec or None
@@ -102,6 +105,7 @@ class Plan:
     cache_bytes: int
     output: str | None
     run_dir: str | None
+    steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
     asked: RunSpec | None = None
 
@@ -116,6 +120,11 @@ class Plan:
         if self.spec.merge.z_link is None:
             return None
         return next(i for i, axis in enumerate(self.axes) if axis.looped)
+
+    @property
+    def radius(self) -> int | None:
+        """Voxels beyond which a cut changes no label of a tile; None if nobody knows."""
+        return radius_of(self.params, self.steps)
 
     @property
     def keep(self) -> ObjectFilter:
@@ -173,12 +182,14 @@ class Plan:
         return summary(self)
 
 
-def _whole_objects(min_size: int, backend: Backend, params: Any) -> tuple[int, Any]:
-    """Return what the engine applies to whole objects, and the parameters without it."""
-    min_size = max(min_size, *(getattr(params, name) for name in backend.whole_object), 0)
+def _whole_objects(
+    backend: Backend, params: Any, sizes: tuple[int, int]
+) -> tuple[Backend, Any, tuple[int, int]]:
+    """Return the parameters without what the engine applies to whole objects, and their sizes with it."""
+    min_size = max(sizes[0], *(getattr(params, name) for name in backend.whole_object), 0)
     if backend.whole_object:
         params = replace(params, **dict.fromkeys(backend.whole_object, 0))
-    return min_size, params
+    return backend, params, (min_size, sizes[1])
 
 
 def _check_region(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> None:
@@ -189,8 +200,22 @@ def _check_region(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> No
         problems += misplaced(spec.region, names, shape, spec.level)
 
 
-def _checked(spec: RunSpec, info: ImageInfo) -> tuple[Backend, Any, tuple[int, ...], tuple[int, int]]:
-    """Return backend, its parameters, channels, and least and most voxels of an object."""
+def _find_steps(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> tuple[Step, ...]:
+    """Return the steps after the method, in voxels of the level that is segmented."""
+    level = info.levels[min(spec.level, len(info.levels) - 1)]
+    tiled = [i for i, axis in enumerate(info.axes) if axis.tiled]
+    names, units = [info.axes[i].name for i in tiled], [info.units[i] for i in tiled]
+    try:
+        return in_voxels(spec.steps, names, [level.scale[i] for i in tiled], units) if tiled else ()
+    except ValueError as error:
+        problems.append(Problem("steps", str(error), "Give voxels, such as 'expand=3'"))
+        return ()
+
+
+def _checked(
+    spec: RunSpec, info: ImageInfo
+) -> tuple[Backend, Any, tuple[int, int], tuple[int, ...], tuple[Step, ...]]:
+    """Return backend, its parameters, least and most voxels of an object, channels, and steps."""
     problems: list[Problem] = []
     found = find_backend(spec, problems)
     check_image(spec, info, problems)
@@ -199,11 +224,12 @@ def _checked(spec: RunSpec, info: ImageInfo) -> tuple[Backend, Any, tuple[int, .
     check_skipping(spec, info, found[1] if found else None, problems)
     sizes = check_sizes(spec, info, problems)
     check_executor(spec, problems)
+    steps = _find_steps(spec, info, problems)
     check_output(spec, info, problems)
     channels = find_channels(spec, info, found[0] if found else None, problems)
     if problems or found is None:
         raise SpecError(problems)
-    return *found, channels, sizes
+    return *_whole_objects(*found, sizes), channels, steps
 
 
 def resolve(
@@ -233,11 +259,11 @@ def resolve(
         Listing everything that is wrong, by field.
     """
     info = info.by_planes() if spec.planes else info
-    backend, params, channels, sizes = _checked(spec, info)
+    backend, params, sizes, channels, steps = _checked(spec, info)
     problems, warnings = list[Problem](), list[str]()
     budget = memory.available() if memory_bytes is None else memory_bytes
     cost = bytes_per_voxel(backend, info, channels)
-    grid = make_grid(spec, info, params, budget // cost, problems, warnings)
+    grid = make_grid(spec, info, params, steps, budget // cost, problems, warnings)
     if problems or grid is None:
         raise SpecError(problems)
     tile_bytes = prod(grid.read_shape) * cost
@@ -249,7 +275,6 @@ def resolve(
         raise SpecError([too_large(each, budget, grid)])
     wanted = cache_wanted(info, spec.level, channels, grid, workers)
     cache_bytes = min(wanted, cache_limit(info, workers * tile_bytes, budget))
-    min_size, params = _whole_objects(sizes[0], backend, params)
     target = spec.output or spec.image
     return Plan(
         spec=spec,
@@ -259,7 +284,7 @@ def resolve(
         grid=grid,
         axes=tuple(info.axes[i] for i in info.label_axes),
         channels=channels,
-        min_size=min_size,
+        min_size=sizes[0],
         max_size=sizes[1],
         executor=executor,
         workers=workers,
@@ -267,5 +292,6 @@ def resolve(
         cache_bytes=cache_bytes,
         output=target,
         run_dir=f"{os.path.realpath(os.path.expanduser(target))}.seamlabel/{spec.name}" if target else None,
+        steps=steps,
         warnings=(*warnings, *computed_again(info, cache_bytes, wanted)),
     )

@@ -13,8 +13,10 @@ from pydantic_core import PydanticCustomError
 from seamlabel.errors import Problem, SpecError
 from seamlabel.frozen import Frozen
 from seamlabel.functions import is_target
+from seamlabel.label_names import checked_name
 from seamlabel.region import as_region
 from seamlabel.sizes import parse_size
+from seamlabel.steps import STEPS, as_steps
 
 Auto = Literal["auto"]
 Positive = Annotated[int, Field(ge=1)]
@@ -40,6 +42,7 @@ _FIXES = {
     "table": "Give a path that ends in .csv or .parquet",
     "skip_empty": "Give a finite pixel value, 'otsu', or the path of a mask",
     "skip_level": "Give a level coarser than the one that is segmented",
+    "steps": f"Use {', '.join(STEPS)}, each with voxels or a length: 'expand=3', 'smooth=0.5 um'",
     "region": "Give (start, stop) or a slice per axis of the labels, such as ((0, 512), (256, 768))",
     "channels": "Give channel names or numbers, such as ['DAPI'] or [0, 2]",
 }
@@ -138,20 +141,6 @@ def _size(value: Any) -> Any:
     return value
 
 
-_RESERVED = {"CON", "PRN", "AUX", "NUL"} | {f"{port}{n}" for port in ("COM", "LPT") for n in range(10)}
-"""What Windows takes for devices, whatever follows after a dot."""
-
-
-def _name(value: str) -> str:
-    if value in {"zarr.json", "labels.json"}:
-        msg = "taken by the store itself"
-        raise ValueError(msg)
-    if value.endswith(".") or value.partition(".")[0].upper() in _RESERVED:
-        msg = "no folder can have that name on Windows"
-        raise ValueError(msg)
-    return value
-
-
 Channel = Annotated[int, Field(strict=True, ge=0)] | str
 Params = Annotated[dict[str, Any], BeforeValidator(_plain)]
 Sizes = Annotated[Auto | Positive | tuple[Positive, ...], BeforeValidator(_plain)]
@@ -164,7 +153,10 @@ Span = tuple[Natural, Positive | None]
 Region = Annotated[
     Annotated[tuple[tuple[Span, ...], ...], Field(min_length=1)] | None, BeforeValidator(as_region)
 ]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(_name)]
+Steps = Annotated[tuple[str, ...], BeforeValidator(as_steps)]
+Name = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(checked_name)
+]
 
 
 class RunSpec(_Spec):
@@ -194,6 +186,10 @@ class RunSpec(_Spec):
     planes : bool
         Segment every plane across z by itself: the backend gets 2D planes, and tiles do not overlap
         along z. `merge.z_link` says which objects of neighbouring planes are one.
+    steps : sequence of str
+        What is done to labels after the method, in this order: first ``"split=30"``, in every tile; then,
+        to whole objects and after all filters, any of ``"expand=3"``, ``"shrink=1"``, ``"smooth=1"``.
+        Lengths in voxels of the finest axis, or as ``"1.5 um"``; distances follow the ratios of the scale.
     merge : MergeSpec or str
         How objects are joined across tiles.
     min_size, max_size : int or str
@@ -248,6 +244,7 @@ class RunSpec(_Spec):
     overlap: Overlap = "auto"
     region: Region = None
     planes: bool = False
+    steps: Steps = ()
     merge: Annotated[MergeSpec, BeforeValidator(_merge)] = MergeSpec()
     min_size: MinSize = 0
     max_size: MaxSize | None = None

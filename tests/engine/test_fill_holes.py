@@ -9,7 +9,7 @@ from truths import filled_at_once
 
 import seamlabel
 from seamlabel import MergeSpec, TileGrid, merge_labels
-from seamlabel.engine.segment import whole_image_labels
+from seamlabel.engine.whole import whole_image_labels
 from seamlabel.io.sources import open_source
 from seamlabel.testing import same_partition
 from seamlabel.testing.strategies import label_images

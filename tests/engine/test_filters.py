@@ -15,7 +15,7 @@ import seamlabel
 from seamlabel import MergeSpec, RunSpec, SpecError, TileGrid, merge_labels, resolve
 from seamlabel.axes import ImageInfo, LevelInfo, parse_axes
 from seamlabel.cli import main
-from seamlabel.engine.segment import whole_image_labels
+from seamlabel.engine.whole import whole_image_labels
 from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import image_info, open_labels, open_source
 from seamlabel.testing import same_partition

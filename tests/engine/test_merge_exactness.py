@@ -16,7 +16,7 @@ from scipy import ndimage
 
 import seamlabel
 from seamlabel import MergeSpec, TileGrid, merge_labels
-from seamlabel.engine.segment import whole_image_labels
+from seamlabel.engine.whole import whole_image_labels
 from seamlabel.io.sources import open_source
 from seamlabel.testing import same_partition
 

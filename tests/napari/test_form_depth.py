@@ -339,6 +339,7 @@ def specs(draw):
         "max_size": draw(st.none() | st.integers(60, 999)),
         "drop_border": draw(st.booleans()),
         "fill_holes": draw(st.booleans()),
+        "steps": draw(st.sampled_from([(), ("expand=3",), ("split=20", "shrink=0.5 um", "smooth=1")])),
         "table": draw(st.none() | st.just("cells.csv")),
         "name": draw(st.sampled_from(["cells", "a-b", "nuclei_2"])),
         "overwrite": draw(st.booleans()),
@@ -366,3 +367,22 @@ def test_every_spec_is_given_back_as_it_was_shown(dock, movie, tmp_path):
         assert dock.form.value() == spec
 
     check()
+
+
+def test_steps_are_added_from_the_menu_and_written_in_the_line(dock, image_path):
+    dock.controller.open(image_path)
+    dock.ready()
+    part = dock.form.objects
+    dock.click(part.header)
+    actions = {action.text(): action for action in part.steps.add_button.menu().actions()}
+    actions["Expand"].trigger()
+    actions["Split touching"].trigger()
+    assert dock.form.value().steps == ("split=30", "expand=3")
+    assert dock.controller.plan.steps[0].length == 30
+    assert "split=30, expand=3" in part.header.text()
+    dock.type(part.steps.line, "smooth=2, grow=1")
+    assert "there is no step 'grow'" in part.problem("steps")
+    assert not dock.bar.run_button.isEnabled()
+    dock.type(part.steps.line, "smooth=1 um")
+    dock.ready()
+    assert dock.controller.plan.steps[0].length == 2.0

@@ -28,6 +28,7 @@ from seamlabel.backends.threshold import (
     reach,
     smooth,
 )
+from seamlabel.steps import spacing_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,21 +120,42 @@ class WatershedSegmenter:
         pixels = smooth(pixels, params.smoothing)
         mask = foreground(pixels, valid, self.limit, params.dark)
         spacing = self.spacing if len(self.spacing) == mask.ndim else (1.0,) * mask.ndim
-        blur = [_BLUR[params.seeds] * params.diameter / step for step in spacing]
         if params.seeds == "distance":
-            height = smooth(_depth(mask, spacing, params.diameter), blur)
-        else:
-            height = smooth(-pixels.astype(np.float32) if params.dark else pixels, blur)
+            del pixels, valid
+            return drop_small(basins(mask, spacing, params.diameter), params.min_size)
+        blur = [_BLUR["intensity"] * params.diameter / step for step in spacing]
+        height = smooth(-pixels.astype(np.float32) if params.dark else pixels, blur)
         del pixels, valid
-        window = [2 * max(1, int(_WINDOW * params.diameter / step)) + 1 for step in spacing]
-        return drop_small(_flood(height, _seeds(height, mask, window), mask), params.min_size)
+        seeds = _seeds(height, mask, _window(params.diameter, spacing))
+        return drop_small(_flood(height, seeds, mask), params.min_size)
 
 
 def make(params: WatershedParams, context: SegmentContext) -> WatershedSegmenter:
     """Return the segmenter; distances follow the ratios of the context's scale."""
-    finest = min((step for step in context.scale if step > 0), default=1.0)
-    spacing = tuple(step / finest if step > 0 else 1.0 for step in context.scale)
-    return WatershedSegmenter(params, decide_limit(params.value, params.dark, context), spacing)
+    limit = decide_limit(params.value, params.dark, context)
+    return WatershedSegmenter(params, limit, spacing_of(context.scale))
+
+
+def basins(mask: NDArray[np.bool_], spacing: tuple[float, ...], diameter: float) -> Labels:
+    """Return the parts of a mask around the places that are furthest from background, as int32 labels.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, (z, y, x) or (y, x)
+        What is to be split.
+    spacing : tuple of float
+        Extent of a voxel per axis in units of the finest axis.
+    diameter : float
+        Of a part, in those units, right within a factor of two.
+    """
+    blur = [_BLUR["distance"] * diameter / step for step in spacing]
+    height = smooth(_depth(mask, spacing, diameter), blur)
+    return _flood(height, _seeds(height, mask, _window(diameter, spacing)), mask)
+
+
+def _window(diameter: float, spacing: tuple[float, ...]) -> list[int]:
+    """Return the sides of the neighbourhood in which a seed is the maximum, in voxels."""
+    return [2 * max(1, int(_WINDOW * diameter / step)) + 1 for step in spacing]
 
 
 def _depth(mask: NDArray[np.bool_], spacing: tuple[float, ...], cap: float) -> NDArray[np.float32]:

@@ -46,6 +46,11 @@ class Composer:
     solution: Solution
     region: Region | None = None
 
+    @property
+    def n_objects(self) -> int:
+        """Objects that there are, once all labels were asked for."""
+        return self.solution.n_objects
+
     def labels(self, box: Box) -> NDArray[Any] | None:
         """Return the final labels of a box of the level that was segmented; None if there are none."""
         out: NDArray[Any] | None = None

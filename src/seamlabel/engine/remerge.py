@@ -179,7 +179,7 @@ class _Merging(Stages):
         yield RunFinished(
             n_tiles,
             n_tiles,
-            solution.n_objects,
+            self.n_objects,
             report.n_joined,
             path,
             {},

@@ -246,7 +246,7 @@ class _Run(Segmenting):
         if keep:
             self.records.seal()
             save_report(self.folder, report)
-        yield self.finished(solution.n_objects, self.sink.path, report)
+        yield self.finished(self.n_objects, self.sink.path, report)
 
     def _merge(self) -> Iterator[None]:
         self.found = yield from self.queue.call(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,11 +56,9 @@ class SeamFinder:
     @classmethod
     def of(cls, plan: Plan) -> SeamFinder:
         """Return the finder that a plan asks for."""
-        radius = getattr(plan.params, "radius", None)
-        reach = None if radius is None else ceil(radius)
         spec = plan.spec
         asked = None if plan.region.whole else plan.wanted
-        return cls(plan.grid, plan.joined, spec.merge, reach, plan.linked, spec.fill_holes, asked)
+        return cls(plan.grid, plan.joined, spec.merge, plan.radius, plan.linked, spec.fill_holes, asked)
 
     @property
     def overlapping(self) -> bool:

@@ -11,11 +11,10 @@ import numpy as np
 
 from seamlabel.codes import code_digest
 from seamlabel.engine.front import Arrival, Front
+from seamlabel.engine.label_steps import in_tile
 from seamlabel.engine.seams import SeamFinder
 from seamlabel.engine.skipping import Skipping, find_mask
 from seamlabel.errors import OutputError, TileError, WorkerError
-from seamlabel.geometry import Box
-from seamlabel.kernels.holes import background_pieces
 from seamlabel.kernels.statistics import ImageStatistics
 from seamlabel.protocols import SegmentContext
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from seamlabel.io.sources import Source
     from seamlabel.kernels.local import LocalTile
     from seamlabel.plan import Plan
-    from seamlabel.protocols import Labels, LabelStore, Segmenter, Statistics
+    from seamlabel.protocols import LabelStore, Segmenter, Statistics
     from seamlabel.staged import StagedTile
 
 DURABLE_SECONDS = 0.5
@@ -147,6 +146,7 @@ class TileJob:
         if image is not None and not skipped:
             pixels = image.copy() if self.table else image  # a function may change what it is given
             found = check_labels(self._segmenter()(pixels), self._space(tile.read.shape), number)
+            found = in_tile(found, self.plan)
             labels, local = self.seams.describe(tile, found.reshape(tile.read.shape))
         if local and not local.staged.n_all + local.staged.n_pieces:
             local = None
@@ -213,27 +213,6 @@ class TileJob:
             channels=tuple(names[i] for i in plan.channels),
             statistics=self.statistics,
         )
-
-
-def whole_image_labels(plan: Plan, source: Source) -> Labels:
-    """Return what the plan's backend gives on the whole image at once, with the same statistics.
-
-    What tiled results are measured against; needs the image in memory. For images without time, not
-    for planes.
-    """
-    job = TileJob(plan, source, NoStore())
-    image = source.read(Box.whole(plan.grid.shape))
-    labels = np.asarray(job.make_segmenter()(image))
-    if plan.spec.fill_holes:
-        whole = tuple(slice(0, n) for n in labels.shape)
-        labels = background_pieces(labels, whole, [(True, True)] * labels.ndim, whole).labels
-    if plan.keep.removes:
-        at_border = np.zeros(int(labels.max(initial=0)) + 1, bool)
-        for axis in range(labels.ndim):
-            at_border[np.take(labels, (0, -1), axis)] = True
-        kept = plan.keep.keeps(np.bincount(labels.ravel()), at_border)
-        labels = np.where(kept[labels], labels, 0)
-    return labels
 
 
 class NoStore:

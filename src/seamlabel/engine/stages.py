@@ -10,7 +10,7 @@ import time
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from seamlabel.engine.compose import Composer
+from seamlabel.engine.label_steps import composer_of
 from seamlabel.engine.paint import PaintJob, paint_layout
 from seamlabel.engine.tasks import HEARTBEAT_SECONDS
 from seamlabel.events import Event, Heartbeat, Stage, StageFinished, StageStarted
@@ -54,6 +54,7 @@ class Stages:
         self.plan, self.store, self.sink, self.queue, self.stop = plan, store, sink, queue, stop
         self.done = 0
         self.table: ObjectTable | None = None
+        self.n_objects = 0
         self.painting = False
         self.committed = False
         self.started = self.last_event = time.perf_counter()
@@ -91,13 +92,14 @@ class Stages:
         layout = paint_layout(self.sink.shapes, self.plan.joined)
         self.painting = True
         self.sink.begin(solution.dtype, layout.chunks)
-        composer = Composer(self.plan.grid, self.store, solution, self.plan.region)
+        composer = composer_of(self.plan, self.store, solution)
         job = PaintJob(composer, self.sink, layout, self.stop, self.plan.region)
         passes = layout.passes()
         self.done = 0
         total = sum(1 for levels in passes for _ in job.blocks(levels))
         measured = self.table.fill(composer, self.queue) if self.table else ()
         yield from self.stage("paint", total, chain(self._blocks(job, passes), measured, self._synced()))
+        self.n_objects = composer.n_objects
         allowed()
         self.sink.commit()
         self.committed = True

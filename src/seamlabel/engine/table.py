@@ -100,9 +100,10 @@ class ObjectTable:
         """Add up all sums by object, a bit at a time; `columns` has them then."""
         region = self._plan.region
         differ = np.union1d(composer.solution.unclean[:, 0], region.beyond)
-        if self._records is None:
+        changed = any(not step.splits for step in self._plan.steps)
+        if self._records is None or changed:
             differ = np.union1d(np.flatnonzero(region.tiles), region.beyond)
-        for number, sums in self._tiles():
+        for number, sums in () if changed else self._tiles():
             staged = composer.staged(number)
             if staged is None or composer.solution.differing(number).size:
                 continue
