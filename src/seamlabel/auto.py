@@ -5,13 +5,9 @@ from __future__ import annotations
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seamlabel.axes import ImageInfo
-    from seamlabel.registry import Backend
     from seamlabel.steps import Step
 
 TARGET_VOXELS = {1: 1 << 20, 2: 1 << 20, 3: 1 << 22}
@@ -61,11 +57,6 @@ def alignment(params: Any, ndim: int) -> tuple[int, ...]:
     """Return what the backend's parameters want read boxes to start at multiples of, per space axis."""
     align = getattr(params, "align", 1)
     return (align,) * ndim if isinstance(align, int) else tuple(align)
-
-
-def bytes_per_voxel(backend: Backend, info: ImageInfo, channels: tuple[int, ...]) -> int:
-    """Return peak bytes per voxel of a tile's read box for these channels."""
-    return backend.bytes_per_voxel + max(0, len(channels) - 1) * np.dtype(info.dtype).itemsize
 
 
 def auto_tile_shape(

@@ -234,10 +234,10 @@ def _warn(
     warnings: list[str],
 ) -> None:
     """Tell of an overlap that wastes work, or that the method reaches beyond."""
-    cut = [(h, t) for h, t, n in zip(overlap, tile, size, strict=True) if t < n]
-    if any(h > t for h, t in cut):
+    if any(t < n and h > t for h, t, n in zip(overlap, tile, size, strict=True)):
         warnings.append("the overlap is larger than the tile: larger tiles would waste less work")
-    if radius is not None and cut and min(h for h, _ in cut) <= radius:
+    ends = [h for h, t, n in zip(overlap, tile, size, strict=True) if t < n and h < n]  # else all is seen
+    if radius is not None and ends and min(ends) <= radius:
         warnings.append(
             f"with less than an overlap of {radius + 1} labels may differ at tile borders from those "
             "of the whole image"

@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from seamlabel import memory
-from seamlabel.auto import ENGINE_BYTES, PROCESS_BYTES, auto_workers, bytes_per_voxel, radius_of
+from seamlabel.auto import ENGINE_BYTES, PROCESS_BYTES, auto_workers, radius_of
 from seamlabel.checks import (
     check_executor,
     check_image,
@@ -27,10 +27,10 @@ from seamlabel.checks import (
 )
 from seamlabel.describing import summary
 from seamlabel.errors import Problem, SpecError
+from seamlabel.fitting import bytes_per_voxel, find_steps, misfit
 from seamlabel.order import at_once, cache_limit, cache_wanted, chunk_cells, computed_again, tile_order
 from seamlabel.region import Region, misplaced
 from seamlabel.staged import ObjectFilter
-from seamlabel.steps import in_voxels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,18 +200,6 @@ def _check_region(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> No
         problems += misplaced(spec.region, names, shape, spec.level)
 
 
-def _find_steps(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> tuple[Step, ...]:
-    """Return the steps after the method, in voxels of the level that is segmented."""
-    level = info.levels[min(spec.level, len(info.levels) - 1)]
-    tiled = [i for i, axis in enumerate(info.axes) if axis.tiled]
-    names, units = [info.axes[i].name for i in tiled], [info.units[i] for i in tiled]
-    try:
-        return in_voxels(spec.steps, names, [level.scale[i] for i in tiled], units) if tiled else ()
-    except ValueError as error:
-        problems.append(Problem("steps", str(error), "Give voxels, such as 'expand=3'"))
-        return ()
-
-
 def _checked(
     spec: RunSpec, info: ImageInfo
 ) -> tuple[Backend, Any, tuple[int, int], tuple[int, ...], tuple[Step, ...]]:
@@ -224,9 +212,11 @@ def _checked(
     check_skipping(spec, info, found[1] if found else None, problems)
     sizes = check_sizes(spec, info, problems)
     check_executor(spec, problems)
-    steps = _find_steps(spec, info, problems)
+    steps = find_steps(spec, info, problems)
     check_output(spec, info, problems)
     channels = find_channels(spec, info, found[0] if found else None, problems)
+    if found and not problems:
+        problems += misfit(*found, channels)
     if problems or found is None:
         raise SpecError(problems)
     return *_whole_objects(*found, sizes), channels, steps

@@ -54,12 +54,32 @@ class Statistics(Protocol):
         """Return Otsu's threshold; foreground is what lies above it."""
         ...
 
+    def li(self) -> float:
+        """Return Li's threshold, of least cross entropy."""
+        ...
+
+    def triangle(self) -> float:
+        """Return the threshold by the triangle method, for one high peak and a long tail."""
+        ...
+
     def percentile(self, percent: float) -> float:
         """Return the value that `percent` % of the voxels do not exceed."""
         ...
 
 
-def _no_statistics(_position: int) -> Statistics:
+class PixelFilter(Protocol):
+    """Changes pixels before statistics are taken; can be hashed and pickled, as a frozen dataclass can."""
+
+    def __call__(self, image: Image, spacing: tuple[float, ...], /) -> Image:
+        """Return pixels of the same shape.
+
+        `spacing` is the extent of a voxel per axis, in units of the finest axis of the level that is
+        segmented; the pixels may be of a coarser one.
+        """
+        ...
+
+
+def _no_statistics(*_: Any) -> Statistics:
     msg = "no image-wide statistics: make the segmenter with a context that has them"
     raise ValueError(msg)
 
@@ -81,6 +101,9 @@ class SegmentContext:
     statistics : callable
         ``statistics(i)`` gives the image-wide `Statistics` of the i-th chosen channel. Taken on
         first use, once per image, from a pyramid level; never per tile.
+    filtered : callable
+        ``filtered(i, function)`` gives those of what a `PixelFilter` makes of the channel; taken once
+        for each filter.
     """
 
     axes: str
@@ -88,6 +111,7 @@ class SegmentContext:
     scale: tuple[float, ...] = ()
     channels: tuple[str, ...] = ()
     statistics: Callable[[int], Statistics] = field(default=_no_statistics)
+    filtered: Callable[[int, PixelFilter], Statistics] = field(default=_no_statistics)
 
 
 class ImageSource(Protocol):

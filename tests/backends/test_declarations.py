@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import get_type_hints
 
+import numpy as np
 import psutil
 import pytest
 
@@ -45,13 +46,31 @@ class Peak:
         self.thread.join()
 
 
-@pytest.mark.parametrize("name", ["threshold", "watershed"])
-def test_memory_stays_within_what_the_declaration_says(name):
+MOST = [
+    ("threshold", {}),
+    ("threshold", {"background": 20, "smoothing": 0, "method": "local mean"}),
+    ("watershed", {}),
+    ("watershed", {"seeds": "markers", "background": 20}),
+    ("blobs", {"diameter": 5, "largest": 12}),
+    ("blobs", {"kind": "dog", "labels": "regions", "background": 20}),
+]
+
+
+@pytest.mark.parametrize(("name", "given"), MOST)
+def test_memory_stays_within_what_the_declaration_says(name, given):
     record = next(record for record in BACKENDS if record.name == name)
     image = Tissue((40, 200, 250), "tissue3d").image()
-    context = SegmentContext("zyx", "uint16", statistics=lambda i: ImageStatistics.of(image))
-    segment = record.make(record.parse({"min_size": 9})[0], context)
-    segment(image[:5, :20, :20])
+    channels = ("0", "1") if given.get("seeds") == "markers" else ("0",)
+    context = SegmentContext(
+        "zyx",
+        "uint16",
+        channels=channels,
+        statistics=lambda i: ImageStatistics.of(image),
+        filtered=lambda i, function: ImageStatistics.of(function(image, (1, 1, 1))),
+    )
+    segment = record.make(record.parse({"min_size": 9, **given})[0], context)
+    tile = image if len(channels) == 1 else np.stack([image, image])
+    segment(tile[..., :5, :20, :20])
     with Peak() as peak:
-        segment(image)
+        segment(tile)
     assert peak.highest - peak.before < record.bytes_per_voxel * image.size

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from skimage.filters import threshold_otsu
+from skimage.filters import threshold_li, threshold_otsu, threshold_triangle
 
 from seamlabel.kernels.statistics import BINS, ImageStatistics
 
@@ -64,6 +64,50 @@ def test_otsu_of_floats_is_that_of_scikit_image_with_as_many_bins():
     assert ImageStatistics.of(pixels).otsu() == pytest.approx(threshold_otsu(pixels, nbins=BINS))
 
 
+def mixture(seed, mirrored):
+    rng = np.random.default_rng(seed)
+    pixels = np.concatenate([rng.normal(40, 8, 3000), rng.gamma(3, 12, 1000) + 50]).clip(0, 250)
+    return 250 - pixels if mirrored else pixels
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32])
+@pytest.mark.parametrize(("name", "theirs"), [("li", threshold_li), ("triangle", threshold_triangle)])
+def test_other_thresholds_of_integers_are_those_of_scikit_image(name, theirs, dtype, mirrored):
+    for seed in range(5):
+        pixels = mixture(seed, mirrored).astype(dtype) - (90 if np.dtype(dtype).kind == "i" else 0)
+        ours = getattr(ImageStatistics.of(pixels), name)()
+        assert ours == pytest.approx(theirs(pixels))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_other_thresholds_of_floats_are_those_of_scikit_image_within_a_bin(mirrored):
+    pixels = mixture(0, mirrored)
+    statistics, width = ImageStatistics.of(pixels), np.ptp(pixels) / BINS
+    assert statistics.li() == pytest.approx(threshold_li(pixels), abs=2 * width)
+    assert statistics.triangle() == pytest.approx(threshold_triangle(pixels, nbins=BINS), abs=width)
+
+
+def test_the_triangle_does_not_mind_a_camera_that_counts_in_steps_of_16():
+    pixels = mixture(0, False).astype(np.uint16)
+    assert ImageStatistics.of(16 * pixels).triangle() == 16 * ImageStatistics.of(pixels).triangle()
+
+
+@pytest.mark.parametrize("name", ["li", "triangle"])
+@given(st.integers(-(2**40), 2**40), st.integers(1, 1000), st.integers(1, 50), st.integers(1, 50))
+def test_the_others_part_two_values_wherever_they_lie(name, low, gap, n, m):
+    pixels = np.repeat(np.array([low, low + gap]), [n, m])
+    assert low <= getattr(ImageStatistics.of(pixels), name)() < low + gap
+
+
+@given(st.one_of(INTEGERS, FLOATS))
+def test_thresholds_lie_within_the_pixels_and_leave_some_above(pixels):
+    statistics = ImageStatistics.of(pixels)
+    for found in (statistics.otsu(), statistics.li(), statistics.triangle()):
+        assert statistics.minimum <= found <= statistics.maximum
+        assert found < statistics.maximum or len(statistics.values) == 1 or len(set(statistics.values)) == 1
+
+
 @given(st.integers(-(2**40), 2**40), st.integers(1, 1000), st.integers(1, 50), st.integers(1, 50))
 def test_otsu_parts_two_values_wherever_they_lie(low, gap, n, m):
     pixels = np.repeat(np.array([low, low + gap]), [n, m])
@@ -74,6 +118,7 @@ def test_otsu_parts_two_values_wherever_they_lie(low, gap, n, m):
 def test_nothing_lies_above_otsu_of_an_even_image(value):
     statistics = ImageStatistics.of(np.full((4, 5), value))
     assert statistics.otsu() == statistics.minimum == statistics.maximum == float(value)
+    assert statistics.li() == statistics.triangle() == float(value)
     assert statistics.percentile(50) == float(value)
 
 

@@ -293,15 +293,21 @@ def test_numbers_of_the_work_turn_red_with_a_reason(dock, pixels, line, wrong):
 
 whole = st.integers(1, 500)
 share = st.floats(0.01, 1.0)
+FOREGROUND = {
+    "method": st.sampled_from(["otsu", "li", "triangle"]), "value": st.none() | st.floats(-1e6, 1e6),
+    "window": st.integers(3, 99), "offset": st.floats(-1e6, 1e6), "smoothing": st.floats(0, 100),
+    "background": st.floats(0, 100), "dark": st.just(False), "min_size": st.integers(0, 99),
+}  # fmt: skip
 PARAMS = {
-    "threshold": st.fixed_dictionaries(
-        {"value": st.none() | st.floats(-1e6, 1e6), "smoothing": st.floats(0, 100), "dark": st.just(False),
-         "min_size": st.integers(0, 99)}
-    ),
+    "threshold": st.fixed_dictionaries(FOREGROUND),
     "watershed": st.fixed_dictionaries(
-        {"seeds": st.sampled_from(["distance", "intensity"]), "diameter": st.floats(2, 1000),
-         "value": st.none() | st.floats(-1e6, 1e6), "smoothing": st.floats(0, 100), "dark": st.just(False),
-         "min_size": st.integers(0, 99)}
+        {"seeds": st.sampled_from(["distance", "intensity"]), "diameter": st.floats(2, 1000), **FOREGROUND}
+    ),
+    "blobs": st.fixed_dictionaries(
+        {"kind": st.sampled_from(["log", "dog"]), "diameter": st.floats(1, 100),
+         "largest": st.none() | st.floats(100, 500), "threshold": st.floats(0, 1),
+         "labels": st.sampled_from(["discs", "regions"]), "background": st.floats(0, 100),
+         "dark": st.just(False), "min_size": st.integers(0, 99)}
     ),
     "function": st.fixed_dictionaries({"target": st.just("m:f")}, optional={"keywords": st.just({"a": 1})}),
 }  # fmt: skip

@@ -82,7 +82,7 @@ def test_a_text_that_is_needed_is_left_out_while_it_is_empty(qtbot):
     assert form.value() == {"target": "a.py:f"}
 
 
-@pytest.mark.parametrize("name", ["threshold", "watershed", "function"])
+@pytest.mark.parametrize("name", ["threshold", "watershed", "blobs", "function"])
 def test_every_backend_gets_a_form_whose_values_it_takes(qtbot, name):
     from seamlabel import registry
 

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QInputDialog, QLineEdit
 from tests.napari.hand import Hand
 
 from seamlabel import registry
+from seamlabel.backends.threshold import ThresholdParams
 from seamlabel.napari import settings
 from seamlabel.napari.form import disk
 from seamlabel.napari.form.measuring import NAME
@@ -249,7 +250,7 @@ def test_values_of_a_run_file_that_a_method_does_not_take_are_left_out(dock, ima
     file.write_text(json.dumps({"image": image_path, "backend": "threshold", "params": params}))
     dock.form.load(str(file))
     dock.ready()
-    assert dock.form.value().params == {"smoothing": 1.0, "value": 7.0, "dark": False, "min_size": 0}
+    assert dock.form.value().params == {**vars(ThresholdParams()), "value": 7.0}
 
 
 # -- methods -------------------------------------------------------------------------------------

@@ -17,11 +17,27 @@ def good(image):
     return ndimage.label(image > 1500)[0]
 
 
+BUILT_IN = [
+    ("threshold", {"smoothing": 2, "min_size": 20}),
+    ("threshold", {"method": "li", "background": 9}),
+    ("threshold", {"method": "triangle", "dark": True, "background": 9}),
+    ("threshold", {"method": "local mean", "window": 17, "dark": True}),
+    ("threshold", {"method": "local gaussian", "window": 17, "offset": 20}),
+    ("watershed", {"diameter": 12}),
+    ("watershed", {"diameter": 12, "seeds": "intensity", "method": "local mean", "window": 15}),
+    ("watershed", {"diameter": 12, "seeds": "markers"}),
+    ("watershed", {"diameter": 12, "seeds": "markers", "background": 8}),
+    ("blobs", {"diameter": 5, "largest": 9}),
+    ("blobs", {"diameter": 9, "kind": "dog", "labels": "regions", "background": 5}),
+    ("blobs", {"diameter": 5, "kind": "dog", "dark": True}),
+    ("function", {"target": f"{__name__}:good"}),
+]
+
+
 @pytest.mark.parametrize("axes", ["yx", "zyx"])
-@pytest.mark.parametrize("name", ["threshold", "watershed"])
-def test_the_built_in_backends_pass(name, axes):
-    params = {"diameter": 12} if name == "watershed" else {"smoothing": 2, "min_size": 20}
-    check_backend(name, params, axes=axes)
+@pytest.mark.parametrize(("name", "params"), BUILT_IN, ids=str)
+def test_the_built_in_backends_pass(name, params, axes):
+    check_backend(name, params, axes=axes, channels=2 if params.get("seeds") == "markers" else 1)
 
 
 def test_a_plain_function_passes():

@@ -7,35 +7,42 @@ broken by the order of voxels, which is the same in a part as in the whole. Know
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from scipy import ndimage
-from skimage.segmentation import watershed
 
-from seamlabel.backends.threshold import (
-    MINIMUM_SIZE,
+from seamlabel.backends.fields import (
+    LOCAL,
+    Background,
     Dark,
+    Method,
+    MinSize,
+    Offset,
     Smoothing,
     Value,
-    connected,
-    decide_limit,
-    drop_small,
-    finite,
-    foreground,
-    reach,
-    smooth,
+    Window,
 )
-from seamlabel.steps import spacing_of
+from seamlabel.backends.flood import flood
+from seamlabel.backends.foreground import (
+    Foreground,
+    automatic,
+    check_method,
+    decide_limit,
+    reach_of,
+    statistics_of,
+)
+from seamlabel.backends.pixels import connected, cubes, drop_small, near, smooth, spacing_of
+from seamlabel.errors import BackendError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.protocols import Image, Labels, SegmentContext
 
-_BLUR = {"distance": 0.08, "intensity": 0.1}
+_BLUR = {"distance": 0.08, "intensity": 0.1, "markers": 0.1}
 """Blur of what is flooded, in diameters: removes seeds of noise and of bumpy outlines."""
 _WINDOW = 0.25
 """Neighbourhood in which a seed is the maximum, in diameters to each side."""
@@ -53,26 +60,34 @@ class WatershedParams:
 
     Parameters
     ----------
-    seeds : {"distance", "intensity"}
+    seeds : {"distance", "intensity", "markers"}
         ``"distance"``: seeds lie where the way to the background is longest, for roundish objects.
         ``"intensity"``: seeds are the brightest spots (darkest, if `dark`), for cells with dark
-        borders.
+        borders. ``"markers"``: seeds are the connected bright regions of a second channel, such as
+        nuclei, above a threshold of that whole channel; what is further than `diameter` from any of
+        them is background.
     diameter : float
         Typical diameter of an object in voxels of the finest axis, right within a factor of two:
         seeds are more than a quarter of it apart, distances are told apart up to it.
-    value : float or None
-        Pixels above it are foreground; None: Otsu's threshold of the whole image.
-    smoothing : float
-        Standard deviation of a Gaussian in voxels before the threshold; 0 for none.
-    dark : bool
-        Objects are darker than the background.
+    method, value, window, offset, smoothing, background, dark
+        What is foreground of the (first) channel; see `seamlabel.backends.threshold.ThresholdParams`.
+        Markers are cut by the same method, or Otsu's if that is a local one.
     min_size : int
         Objects of fewer voxels are removed.
+
+    Raises
+    ------
+    ValueError
+        If a value is given beside a local method.
     """
 
     seeds: Annotated[
-        Literal["distance", "intensity"],
-        {"label": "Seeds", "tooltip": "distance: middle of round objects; intensity: brightest spots"},
+        Literal["distance", "intensity", "markers"],
+        {
+            "label": "Seeds",
+            "tooltip": "distance: middle of round objects; intensity: brightest spots; "
+            "markers: bright regions of a second channel",
+        },
     ] = "distance"
     diameter: Annotated[
         float,
@@ -84,56 +99,102 @@ class WatershedParams:
             "unit": "voxels",
         },
     ] = 30.0
+    method: Method = "otsu"
     value: Value = None
+    window: Window = 51
+    offset: Offset = 0.0
     smoothing: Smoothing = 1.0
+    background: Background = 0.0
     dark: Dark = False
-    min_size: Annotated[int, MINIMUM_SIZE] = 0
+    min_size: MinSize = 0
+
+    def __post_init__(self) -> None:
+        """Check what must fit together."""
+        check_method(self)
 
     @property
     def radius(self) -> int:
         """Voxels beyond which a cut does not change the labels of objects up to twice `diameter`."""
-        return reach(self.smoothing) + ceil(_REACH * self.diameter) + 2
+        return reach_of(self) + ceil(_REACH * self.diameter) + 2
+
+    @property
+    def n_channels(self) -> int:
+        """How many channels it takes."""
+        return 2 if self.seeds == "markers" else 1
 
 
 @dataclass(frozen=True)
 class WatershedSegmenter:
-    """Segments pixels of shape (z, y, x) or (y, x); see `WatershedParams`.
+    """Segments pixels of shape (z, y, x) or (y, x), behind an axis of 2 channels if there are markers.
 
     Parameters
     ----------
     params : WatershedParams
         Parameters.
     limit : float
-        The threshold, decided.
+        The threshold, decided; NaN for local methods.
     spacing : tuple of float
         Extent of a voxel per axis in units of the finest axis; empty for cubes.
+    marker_limit : float
+        The threshold of the markers, decided.
     """
 
     params: WatershedParams
     limit: float
     spacing: tuple[float, ...] = ()
+    marker_limit: float = 0.0
 
     def __call__(self, image: Image, /) -> Labels:
         """Return int32 labels of the image's shape."""
-        params = self.params
-        pixels, valid = finite(image)
-        pixels = smooth(pixels, params.smoothing)
-        mask = foreground(pixels, valid, self.limit, params.dark)
-        spacing = self.spacing if len(self.spacing) == mask.ndim else (1.0,) * mask.ndim
+        params, with_markers = self.params, self.params.seeds == "markers"
+        ground = Foreground(params, self.limit, self.spacing)
+        pixels, valid = ground.prepare(image[0] if with_markers else image)
+        mask = ground.mask(pixels, valid)
+        spacing = cubes(self.spacing, mask.ndim)
         if params.seeds == "distance":
             del pixels, valid
             return drop_small(basins(mask, spacing, params.diameter), params.min_size)
-        blur = [_BLUR["intensity"] * params.diameter / step for step in spacing]
+        blur = [_BLUR[params.seeds] * params.diameter / step for step in spacing]
         height = smooth(-pixels.astype(np.float32) if params.dark else pixels, blur)
         del pixels, valid
+        if with_markers:
+            return drop_small(self._from_markers(height, mask, image[1], spacing), params.min_size)
         seeds = _seeds(height, mask, _window(params.diameter, spacing))
-        return drop_small(_flood(height, seeds, mask), params.min_size)
+        return drop_small(flood(height, seeds, mask), params.min_size)
+
+    def _from_markers(
+        self,
+        height: NDArray[np.float32],
+        mask: NDArray[np.bool_],
+        channel: Image,
+        spacing: tuple[float, ...],
+    ) -> Labels:
+        """Return the basins of the markers, no further from them than the diameter."""
+        way = replace(self.params, method="otsu", value=None, dark=False)
+        ground = Foreground(way, self.marker_limit, self.spacing)
+        markers = ground.mask(*ground.prepare(channel))
+        mask = (mask | markers) & near(markers, spacing, self.params.diameter)
+        return flood(height, connected(markers), mask, rest=False)
 
 
 def make(params: WatershedParams, context: SegmentContext) -> WatershedSegmenter:
-    """Return the segmenter; distances follow the ratios of the context's scale."""
-    limit = decide_limit(params.value, params.dark, context)
-    return WatershedSegmenter(params, limit, spacing_of(context.scale))
+    """Return the segmenter; distances follow the ratios of the context's scale.
+
+    Raises
+    ------
+    BackendError
+        If there are not as many channels as the seeds need.
+    """
+    given = len(context.channels) or 1
+    if given != params.n_channels:
+        msg = f"the watershed with seeds '{params.seeds}' takes {params.n_channels} channels, not {given}"
+        raise BackendError(msg, "Choose the cells' channel first, and for markers theirs second")
+    limit = decide_limit(params, context)
+    if params.seeds != "markers":
+        return WatershedSegmenter(params, limit, spacing_of(context))
+    method = "otsu" if params.method in LOCAL else params.method
+    marker_limit = automatic(method, statistics_of(context, 1, params.background, dark=False))
+    return WatershedSegmenter(params, limit, spacing_of(context), marker_limit)
 
 
 def basins(mask: NDArray[np.bool_], spacing: tuple[float, ...], diameter: float) -> Labels:
@@ -150,7 +211,7 @@ def basins(mask: NDArray[np.bool_], spacing: tuple[float, ...], diameter: float)
     """
     blur = [_BLUR["distance"] * diameter / step for step in spacing]
     height = smooth(_depth(mask, spacing, diameter), blur)
-    return _flood(height, _seeds(height, mask, _window(diameter, spacing)), mask)
+    return flood(height, _seeds(height, mask, _window(diameter, spacing)), mask)
 
 
 def _window(diameter: float, spacing: tuple[float, ...]) -> list[int]:
@@ -184,22 +245,3 @@ def _seeds(height: NDArray[np.float32], mask: NDArray[np.bool_], window: list[in
     """
     inside = np.where(mask, height, np.float32(-np.inf))
     return connected((ndimage.maximum_filter(inside, window) == inside) & mask)
-
-
-def _flood(height: NDArray[np.float32], seeds: Labels, mask: NDArray[np.bool_]) -> Labels:
-    """Return the basins of the seeds within the mask; parts without any seed are objects too.
-
-    scikit-image takes voxels in the order of level, then age. All seeds have one age, so equal ones
-    would come in an order that depends on the rest of the image: they get levels of their own, below
-    all others, in the order of voxels. Division by a power of two keeps all levels exact.
-    """
-    place = np.flatnonzero(seeds)
-    level = np.negative(height, dtype=np.float64)
-    highest = max(-float(level.min()), float(level.max()))
-    np.ldexp(level, -int(np.frexp(highest)[1]), out=level)
-    level.ravel()[place] = np.arange(-place.size, 0) - 1.0
-    labels: Labels = watershed(level, seeds, connectivity=mask.ndim, mask=mask)
-    left = mask & (labels == 0)
-    if left.any():
-        labels = labels + np.where(left, connected(left) + labels.max(), 0).astype(labels.dtype)
-    return labels

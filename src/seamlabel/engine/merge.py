@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seamlabel.engine.answers import check_labels
 from seamlabel.engine.compose import Composer
 from seamlabel.engine.front import Front
 from seamlabel.engine.gather import Gathered, MemoryRecords
 from seamlabel.engine.rules import merge_fields, seam_rule
 from seamlabel.engine.seams import SeamFinder
-from seamlabel.engine.segment import check_labels
 from seamlabel.errors import Problem, SpecError, TileError
 from seamlabel.geometry import Box
 from seamlabel.kernels.solve import solve

@@ -71,7 +71,7 @@ class Payload:
         Folder of the staged tiles.
     table : bool
         Whether labels are measured.
-    known : dict of int to Statistics
+    known : dict of Statistics
         Image-wide statistics that were taken already.
     cache_bytes : int
         For decoded chunks.
@@ -85,7 +85,7 @@ class Payload:
     mask: Any
     staging: str
     table: bool
-    known: dict[int, Statistics]
+    known: dict[Any, Statistics]
     cache_bytes: int
     method: str = ""
 

@@ -7,14 +7,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from seamlabel.codes import code_digest
+from seamlabel.engine.answers import check_labels
 from seamlabel.engine.front import Arrival, Front
 from seamlabel.engine.label_steps import in_tile
+from seamlabel.engine.sampling import filtered_sample
 from seamlabel.engine.seams import SeamFinder
 from seamlabel.engine.skipping import Skipping, find_mask
-from seamlabel.errors import OutputError, TileError, WorkerError
+from seamlabel.errors import OutputError, WorkerError
 from seamlabel.kernels.statistics import ImageStatistics
 from seamlabel.protocols import SegmentContext
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from seamlabel.io.sources import Source
     from seamlabel.kernels.local import LocalTile
     from seamlabel.plan import Plan
-    from seamlabel.protocols import LabelStore, Segmenter, Statistics
+    from seamlabel.protocols import LabelStore, PixelFilter, Segmenter, Statistics
     from seamlabel.staged import StagedTile
 
 DURABLE_SECONDS = 0.5
@@ -73,8 +73,8 @@ class TileJob:
         The mask to skip by, where the plan has no path of it.
     table : ObjectTable, optional
         What measures labels, if that is asked for.
-    known : dict of int to Statistics
-        Image-wide statistics by position of the channel, as far as they were taken.
+    known : dict of Statistics
+        Image-wide statistics by position of the channel (and filter), as far as they were taken.
     method : str
         Digest of the code of the plan's function, as it was when the run began; "" if that is not known.
     """
@@ -85,7 +85,7 @@ class TileJob:
     segmenter: Segmenter | None = None
     mask: Any = None
     table: ObjectTable | None = None
-    known: dict[int, Statistics] = field(default_factory=dict)
+    known: dict[Any, Statistics] = field(default_factory=dict)
     method: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -111,6 +111,15 @@ class TileJob:
                 channel = (self.plan.channels or (0,))[position]
                 self.known[position] = ImageStatistics.of(self.source.sample(channel))
             return self.known[position]
+
+    def filtered(self, position: int, function: PixelFilter) -> Statistics:
+        """Return image-wide statistics of what a filter makes of the channel; taken once."""
+        with self._once:
+            if (position, function) not in self.known:
+                channel = (self.plan.channels or (0,))[position]
+                pixels = filtered_sample(self.plan, self.source, channel, function)
+                self.known[position, function] = ImageStatistics.of(pixels)
+            return self.known[position, function]
 
     def expect(self, number: int) -> None:
         """Have the pixels of a tile read that is queued; not where a look may show it to be empty."""
@@ -212,6 +221,7 @@ class TileJob:
             scale=tuple(s for s, a in zip(plan.scale, plan.axes, strict=True) if a.tiled),
             channels=tuple(names[i] for i in plan.channels),
             statistics=self.statistics,
+            filtered=self.filtered,
         )
 
 
@@ -224,53 +234,3 @@ class NoStore:
 
     def read(self, tile: int) -> None:
         """Have nothing."""
-
-
-def check_labels(result: Any, shape: tuple[int, ...], tile: int) -> NDArray[Any]:
-    """Return a segmenter's result as an integer array.
-
-    Parameters
-    ----------
-    result : array-like
-        What the segmenter returned.
-    shape : tuple of int
-        Space shape of the tile that it was given.
-    tile : int
-        The tile's number, for messages.
-
-    Raises
-    ------
-    TileError
-        If it is nothing, of another shape, not of integers, or negative somewhere.
-    """
-    if result is None:
-        raise TileError(tile, "the segmenter returned nothing", "Let it return the label array")
-    if isinstance(result, tuple | list):
-        what = type(result).__name__
-        raise TileError(
-            tile, f"the segmenter returned a {what}", "Return only the labels: scipy.ndimage.label(mask)[0]"
-        )
-    labels = np.asarray(result)
-    if labels.shape != shape:
-        raise TileError(
-            tile,
-            f"the segmenter returned shape {labels.shape} for a tile of {shape}",
-            "Let it return one label per voxel, without channel axis",
-        )
-    if labels.dtype == bool:
-        raise TileError(
-            tile, "the segmenter returned a mask", "Number its objects: scipy.ndimage.label(mask)[0]"
-        )
-    if labels.dtype.kind not in "iu":
-        nans = labels.dtype.kind == "f" and bool(np.isnan(labels).any())
-        what = f"{labels.dtype} labels" + (" with NaN" if nans else "")
-        raise TileError(
-            tile, f"the segmenter returned {what}", "Let it return integers: labels.astype('int32')"
-        )
-    if labels.dtype.kind == "i" and labels.size and int(labels.min()) < 0:
-        raise TileError(
-            tile,
-            f"the segmenter returned negative labels (least {int(labels.min())})",
-            "Let background be 0 and objects be positive",
-        )
-    return labels

@@ -198,7 +198,11 @@ class Source:
             self.readers[self.level].warm(cut)
 
     def sample(self, channel: int) -> NDArray[Any]:
-        """Return pixels for image-wide statistics of one channel, the same however tiles are cut.
+        """Return pixels for image-wide statistics of one channel: those of `samples`, 1-D."""
+        return np.concatenate([part.ravel() for part in self.samples(channel)[1]])
+
+    def samples(self, channel: int) -> tuple[int, list[Image]]:
+        """Return a level and blocks of it for image-wide statistics, the same however tiles are cut.
 
         All pixels of the finest level that is not finer than the one segmented and has at most
         2**24 voxels over all times; if none is that small, blocks spread evenly over the coarsest.
@@ -207,22 +211,17 @@ class Source:
         ----------
         channel : int
             Index of the channel in the image; 0 where it has no channel axis.
-
-        Returns
-        -------
-        ndarray
-            1-D, native byte order.
         """
         for level in range(self.level, len(self.readers)):
             shape = self.info.label_values(self.info.levels[level].shape)
             if prod(shape) <= SAMPLE_VOXELS:
-                return self._cut(level, Box.whole(shape), (channel,)).ravel()
+                return level, [self._cut(level, Box.whole(shape), (channel,))[0]]
         level = len(self.readers) - 1
         shape, chunks = map(
             self.info.label_values, (self.info.levels[level].shape, self.info.levels[level].chunks)
         )
         boxes = spread(shape, chunks, SAMPLE_VOXELS)
-        return np.concatenate([self._cut(level, box, (channel,)).ravel() for box in boxes])
+        return level, [self._cut(level, box, (channel,))[0] for box in boxes]
 
     def _tile(self, level: int, box: Box) -> Image:
         """Return the chosen channels of a box of a level, without looped axes, as `read` gives them."""

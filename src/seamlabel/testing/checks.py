@@ -107,6 +107,7 @@ def _made(
         scale=(1.0,) * len(axes),
         channels=tuple(map(str, range(len(planes)))),
         statistics=lambda i: ImageStatistics.of(planes[i]),
+        filtered=lambda i, function: ImageStatistics.of(function(planes[i], (1.0,) * len(axes))),
     )
     return record.make(parsed, context), getattr(parsed, "radius", None)
 

@@ -1,0 +1,71 @@
+"""Parameters that several built-in backends share, with their labels, tooltips, ranges and units."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+LOCAL = ("local mean", "local gaussian")
+"""Methods that compare a pixel with its surroundings instead of with one value."""
+
+Method = Annotated[
+    Literal["otsu", "li", "triangle", "local mean", "local gaussian"],
+    {
+        "label": "Method",
+        "tooltip": "Otsu, Li, triangle: one threshold for the whole image; local: the mean around each pixel",
+    },
+]
+Value = Annotated[
+    float | None,
+    {"label": "Threshold", "tooltip": "Foreground lies above; auto: by the method, of the whole image"},
+]
+Window = Annotated[
+    int,
+    {
+        "label": "Window",
+        "tooltip": "Width of the surroundings of a pixel, for the local methods",
+        "min": 3,
+        "max": 999,
+        "unit": "voxels",
+    },
+]
+Offset = Annotated[
+    float,
+    {
+        "label": "Offset",
+        "tooltip": "How much a pixel must differ from its surroundings, for the local methods",
+        "min": -1e9,
+        "max": 1e9,
+        "unit": "grey values",
+    },
+]
+Smoothing = Annotated[
+    float,
+    {
+        "label": "Smoothing",
+        "tooltip": "Gaussian blur before the threshold; 0 for none",
+        "min": 0.0,
+        "max": 100.0,
+        "unit": "voxels",
+    },
+]
+Background = Annotated[
+    float,
+    {
+        "label": "Background",
+        "tooltip": "Radius of a top-hat that removes what is larger than objects; 0 for none",
+        "min": 0.0,
+        "max": 1000.0,
+        "unit": "voxels",
+    },
+]
+Dark = Annotated[bool, {"label": "Dark objects", "tooltip": "Objects are darker than the background"}]
+MinSize = Annotated[
+    int,
+    {
+        "label": "Minimum size",
+        "tooltip": "Objects of fewer voxels are removed",
+        "min": 0,
+        "max": 10**9,
+        "unit": "voxels",
+    },
+]
