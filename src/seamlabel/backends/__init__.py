@@ -41,6 +41,18 @@ BACKENDS = [
         description="Small bright spots of about known size, labelled as discs or as regions.",
     ),
     Backend(
+        name="stardist",
+        title="StarDist",
+        params="seamlabel.backends.stardist:StarDistParams",
+        factory="seamlabel.backends.stardist:make",
+        needs=("stardist", "tensorflow"),
+        install='pip install "seamlabel[stardist]"',
+        max_channels=None,
+        bytes_per_voxel=600,
+        shared=True,
+        description="Roundish objects such as nuclei, by a trained StarDist network, in 2D or 3D.",
+    ),
+    Backend(
         name="function",
         title="Python function",
         params="seamlabel.backends.function:FunctionParams",
