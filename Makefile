@@ -1,20 +1,22 @@
 # make demo    the main job on a sample image, from nothing; SHOW=--show opens it in napari
 # make test    all tests, the viewer's on a virtual screen
 # make lint    style, types, layers, manifest
-# make clean   remove the virtual environment
+# make test-stardist   StarDist itself, trained and run on the images of its wheel, in an environment of its own
+# make clean   remove the virtual environments
 #
 # VENV says where the virtual environment is; PYTHON which Python (3.11 or newer) makes it.
 
 VENV ?= .venv
 PYTHON ?=
 BIN := $(VENV)/bin
+STARDIST_VENV ?= .venv-stardist
 PACKAGES := xvfb xauth libgl1 libegl1 libgl1-mesa-dri libglib2.0-0 libdbus-1-3 libfontconfig1 \
 	libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 \
 	libxcb-render-util0 libxcb-shape0 libxcb-xkb1 libx11-xcb1 fonts-dejavu-core
 PYTEST_ARGS ?= -n auto --dist worksteal
 SHOW ?=
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-stardist lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/seamlabel demo $(SHOW)
@@ -24,6 +26,11 @@ test: $(VENV)/installed-dev $(VENV)/screen
 	export QT_API=pyqt6 LIBGL_ALWAYS_SOFTWARE=1 NAPARI_CONFIG="$$settings/settings.yaml" && \
 	$(BIN)/pytest $(PYTEST_ARGS)
 
+# -s: what was measured is shown.
+test-stardist: $(STARDIST_VENV)/installed-stardist
+	TF_CPP_MIN_LOG_LEVEL=2 $(STARDIST_VENV)/bin/pytest -s -p no:cacheprovider --timeout 1200 \
+	  tests/backends/test_stardist_models.py tests/backends/test_stardist_network.py
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
@@ -32,7 +39,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/npe2 validate seamlabel
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(STARDIST_VENV)
 
 # A venv without pip gets it from the pip outside: Debian's Python may lack the part that brings it.
 $(BIN)/python:
@@ -57,6 +64,11 @@ $(VENV)/installed-dev: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"  # knows --group
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
 	@touch $@ $(VENV)/installed
+
+$(STARDIST_VENV)/installed-stardist: pyproject.toml
+	@$(MAKE) --no-print-directory VENV=$(STARDIST_VENV) $(STARDIST_VENV)/bin/python
+	$(STARDIST_VENV)/bin/python -m pip install --quiet --editable ".[stardist]" pytest pytest-timeout hypothesis
+	@touch $@
 
 # What Qt and a virtual screen need of the system.
 $(VENV)/screen: $(BIN)/python

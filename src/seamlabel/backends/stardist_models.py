@@ -48,6 +48,10 @@ class ModelConfig:
     reach: int
 
 
+UNKNOWN = ModelConfig(2, 1, (16, 16), 107)
+"""Of a model that is not here (yet): StarDist's U-Net in 2D on a grid of 2, as published ones are."""
+
+
 def is_published(model: str) -> bool:
     """Return whether StarDist itself knows a model of this name."""
     return model in PUBLISHED
@@ -72,6 +76,15 @@ def _cached(model: str) -> list[Path]:
     """Return where versions of Keras unpack a published model; 3.6 and later need their own folder."""
     base = cache_folder(model)
     return [base / f"{model}_extracted", base / model, base]
+
+
+def expected(model: str) -> ModelConfig:
+    """Return the configuration of a model, `UNKNOWN` if it cannot be read (told when it is loaded)."""
+    folder = find_folder(model)
+    try:
+        return read_config(folder) if folder else UNKNOWN
+    except BackendError:
+        return UNKNOWN
 
 
 def model_files(folder: Path) -> tuple[str, ...]:
@@ -115,37 +128,39 @@ def _parsed(file: str, _changed: int) -> ModelConfig:
 
 
 def _unet_reach(values: dict[str, Any], axis: int) -> int:
-    """Return how far StarDist's U-Net sees along an axis: convolutions down to the grid, then the U.
-
-    Each convolution adds half of its kernel at its scale, each pooling up to its step less one; what is
-    scaled up again comes from a cell that may begin as much earlier.
-    """
+    """Return how far StarDist's U-Net sees along an axis: backwards from a cell, the deepest way."""
     half, convs = int(values["unet_kernel_size"][axis]) // 2, int(values["unet_n_conv_per_depth"])
-    reach, scale = _to_grid(values, axis, half * convs)
     pool, depth = int(values["unet_pool"][axis]), int(values["unet_n_depth"])
-    for level in range(depth):
-        step: int = scale * pool**level
-        reach += 2 * half * convs * step + 2 * (pool - 1) * step  # on the way down, and up
-    deepest: int = scale * pool**depth
-    reach += half * convs * deepest
-    return reach + (half * scale if int(values["net_conv_after_unet"]) else 0)
+    grid, step, farthest = int(values["grid"][axis]), half * convs, 0
+    down = [pool] * depth + _grid_pools(values, axis)
+    for cell in range(pool**depth):  # they differ in where they lie in their pools
+        low = high = cell
+        low, high = (low - half, high + half) if int(values["net_conv_after_unet"]) else (low, high)
+        for _ in range(depth):
+            low, high = (low - step) // pool, (high + step) // pool
+        low, high = low - step, high + step
+        for wide in down:
+            low, high = low * wide - step, high * wide + wide - 1 + step
+        farthest = max(farthest, cell * grid - low, high - cell * grid)
+    return farthest
 
 
 def _resnet_reach(values: dict[str, Any], axis: int) -> int:
-    """Return how far StarDist's ResNet sees along an axis: two convolutions, then blocks of them."""
+    """Return how far StarDist's ResNet sees along an axis: backwards through blocks, and the first layers."""
     half, convs = int(values["resnet_kernel_size"][axis]) // 2, int(values["resnet_n_conv_per_block"])
-    reach, scale = 3 + 1, 1  # kernels of 7 and 3
-    for _ in range(int(values["resnet_n_blocks"])):
-        scale *= 2 if scale < int(values["grid"][axis]) else 1
-        reach += half * convs * scale
-    return reach + (half * scale if int(values["net_conv_after_resnet"]) else 0)
+    steps = _grid_pools(values, axis)
+    steps = [1] * (int(values["resnet_n_blocks"]) - len(steps)) + steps  # the first blocks pool
+    reach = half if int(values["net_conv_after_resnet"]) else 0
+    for wide in steps:
+        reach = (reach + half * (convs - 1)) * wide + half + wide - 1
+    return reach + 3 + 1  # kernels of 7 and 3
 
 
-def _to_grid(values: dict[str, Any], axis: int, reach_each: int) -> tuple[int, int]:
-    """Return reach and scale where the image is pooled to the grid; each of its poolings is one of 2."""
-    reach, scale = 0, 1
-    for _ in range(max(int(n) for n in values["grid"]).bit_length() - 1):
-        reach += reach_each * scale
-        if scale < int(values["grid"][axis]):
-            reach, scale = reach + scale, 2 * scale
-    return reach, scale
+def _grid_pools(values: dict[str, Any], axis: int) -> list[int]:
+    """Return by what an axis is pooled on the way to the grid, from the grid to the pixels.
+
+    StarDist pools by 2, as often as the coarsest axis needs, and each axis until it has its grid.
+    """
+    times = max(int(n) for n in values["grid"]).bit_length() - 1
+    own = int(values["grid"][axis]).bit_length() - 1
+    return [1] * (times - own) + [2] * own
