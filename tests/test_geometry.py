@@ -60,11 +60,16 @@ def test_seams_are_where_read_boxes_overlap(grid):
 
 @given(grids(), st.data())
 def test_aligned_read_boxes_start_at_multiples(grid, data):
-    align = tuple(data.draw(st.integers(1, 4)) for _ in grid.shape)
+    align = tuple(data.draw(st.integers(1, 8)) for _ in grid.shape)
     aligned = TileGrid(grid.shape, grid.tile_shape, grid.overlap, align)
     for tile, plain in zip(aligned, grid, strict=True):
         assert all(a % k == 0 for a, k in zip(tile.read.start, align, strict=True))
         assert tile.read.contains(plain.read)
+        assert tile.read.shape == aligned.read_shape
+        assert Box.whole(grid.shape).contains(tile.read)
+        starts = map(aligned.read_start, range(grid.ndim), tile.index)
+        assert tuple(map(int, starts)) == tile.read.start
+    assert all(n <= m + 2 * k - 2 for n, m, k in zip(aligned.read_shape, grid.read_shape, align, strict=True))
 
 
 def test_a_grid_of_24_million_tiles_stores_nothing_per_tile():

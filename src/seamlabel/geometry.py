@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
-from math import prod
+from math import gcd, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,9 +117,9 @@ class TileGrid:
     """Tiles over an array: their cores partition it, their read boxes have one constant shape.
 
     A read box is the core grown by the overlap. Where the array's border would cut it, it is
-    extended inwards, so that all read boxes have the shape ``min(tile_shape + 2 * overlap, shape)``:
-    thin last tiles see as much context as all others. Building a grid is O(1); nothing is stored
-    per tile.
+    extended inwards, so that all read boxes have the shape ``min(tile_shape + 2 * overlap, shape)``,
+    or a little more where they are aligned: thin last tiles see as much context as all others.
+    Building a grid is O(1); nothing is stored per tile.
 
     Parameters
     ----------
@@ -173,9 +173,12 @@ class TileGrid:
 
     @cached_property
     def read_shape(self) -> tuple[int, ...]:
-        """Shape of every read box in voxels (alignment may add up to ``align - 1``)."""
-        triples = zip(self.shape, self.tile_shape, self.overlap, strict=True)
-        return tuple(min(n, t + 2 * h) for n, t, h in triples)
+        """Shape of every read box in voxels.
+
+        What alignment moves starts back by comes on top, and what lets the last box, which ends with
+        the array, start at a multiple too: less than ``2 * align``.
+        """
+        return tuple(map(_read_length, self.shape, self.tile_shape, self.overlap, self.align))
 
     def __len__(self) -> int:
         """Return the number of tiles."""
@@ -217,7 +220,7 @@ class TileGrid:
             first = min(core.start[axis] - self.overlap[axis], self.shape[axis] - size)
             first = max(0, first)
             start.append(first - first % self.align[axis])
-            stop.append(first + size)
+            stop.append(start[-1] + size)
         return Box(tuple(start), tuple(stop))
 
     def read_start(self, axis: int, index: Any) -> Any:
@@ -266,3 +269,11 @@ class TileGrid:
         """Return the seam of two neighbouring tiles, given in any order."""
         lower, upper = sorted((one, other))
         return Seam(lower, upper, self[lower].read.intersect(self[upper].read))
+
+
+def _read_length(length: int, tile: int, overlap: int, align: int) -> int:
+    """Return how long read boxes are along an axis of this length."""
+    step = gcd(tile, align)
+    moved = align - step + -overlap % step  # the farthest that any start is moved back
+    least = tile + 2 * overlap + moved
+    return min(length, least + (length - least) % align)

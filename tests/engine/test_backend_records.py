@@ -14,6 +14,7 @@ from seamlabel import Backend, register
 from seamlabel.errors import BackendError, OutputError
 from seamlabel.events import TileDone
 from seamlabel.io.sources import image_info
+from seamlabel.testing.partition import same_partition
 
 MADE = []
 
@@ -56,6 +57,15 @@ def test_read_boxes_start_at_multiples_of_what_the_method_needs(image):
     assert not (starts % (16, 8)).any()
     cores = np.array([tile.core.start for tile in grid])
     assert (cores - starts >= np.minimum(cores, 11)).all(), "no tile reads less than the overlap"
+
+
+def test_aligned_tiles_of_any_shape_give_the_labels_of_the_whole_image(image, pixels):
+    whole = make(None, None)(pixels)
+    for tile_shape in (50, 64, 61):
+        result = seamlabel.segment(
+            image, "aligned", tile_shape=tile_shape, overlap=11, overwrite=True, progress=False
+        )
+        assert same_partition(whole, result.labels)
 
 
 def test_a_method_with_a_large_network_is_made_once_for_all_threads(image):
