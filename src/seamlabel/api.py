@@ -179,16 +179,20 @@ def _carried_out(given: dict[str, Any]) -> Result:
     return carry_out(plan, image=None if path else image, measure=bool(table), retry=True, **handed)
 
 
+def method_fields(backend: str | Segmenter, params: Any) -> tuple[dict[str, Any], Segmenter | None]:
+    """Return the fields of a spec that say the method, and the function itself if it is one."""
+    return _backend_fields(backend, params), _bound(backend, params) if callable(backend) else None
+
+
 def _wishes(given: dict[str, Any], info: ImageInfo) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the fields of the spec, and what is handed to the run because no spec can hold it."""
-    backend, params = given["backend"], given["params"]
     wishes = {field: given[field] for field in RunSpec.model_fields if field in given}
-    wishes |= _backend_fields(backend, params)
+    fields, segmenter = method_fields(given["backend"], given["params"])
+    wishes |= fields
     seen = info.by_planes() if given["planes"] else info
     wishes["tile_shape"] = _tile_shape(given["tile_shape"], seen, given["level"])
     wishes["merge"], rule = merge_fields(given["merge"], given["z_link"])
     wishes["skip_empty"], mask = skip_fields(given["skip_empty"])
-    segmenter = _bound(backend, params) if callable(backend) else None
     scheduler = given["scheduler"]
     if isinstance(scheduler, str):
         scheduler = None

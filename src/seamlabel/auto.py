@@ -70,7 +70,7 @@ def auto_tile_shape(
     target = TARGET_VOXELS.get(len(size), 1 << 22)
     share = max(1, voxels // 4)
     tile = []
-    for t, c, n in zip(_cube(size, target), chunks, size, strict=True):
+    for t, c, n in zip(cube(size, target), chunks, size, strict=True):
         whole = max(1, round(t / c)) * c if c <= 1.5 * t else t
         tile.append(n if n <= 1.25 * whole else whole)
     if len(size) == 2 and prod(size) <= 2 * target:
@@ -96,7 +96,7 @@ def _grown(tile: list[int], size: tuple[int, ...], overlap: tuple[int, ...]) -> 
     return [min(2 * t, n) if i == worst else t for i, (t, n) in enumerate(zip(tile, size, strict=True))]
 
 
-def _cube(size: tuple[int, ...], voxels: int) -> tuple[int, ...]:
+def cube(size: tuple[int, ...], voxels: int) -> tuple[int, ...]:
     """Return sides as equal as the array allows, whose product is about `voxels`."""
     sides = list(size)
     free = list(range(len(size)))

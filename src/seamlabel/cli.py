@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from seamlabel import commands, measuring, merge_command
+from seamlabel import commands, measuring, merge_command, overlap_command
 from seamlabel.errors import IncompleteError, Problem, SeamlabelError, SpecError
 from seamlabel.spec import RunSpec
 from seamlabel.steps import STEPS
@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_resume(subs)
     _add_merge(subs)
     measuring.add_command(subs)
+    overlap_command.add_command(subs)
     _add_view(subs)
     _add_demo(subs)
     for sub in subs.choices.values():
@@ -140,15 +141,7 @@ def _add_segment(subs: _Subs) -> None:  # type: ignore[valid-type]
     add = subs.add_parser("segment", help="segment an OME-Zarr tile by tile")  # type: ignore[attr-defined]
     add.add_argument("image", nargs="?", metavar="IMAGE", help="an OME-Zarr; may come from --spec")
     add.add_argument("--spec", metavar="RUN.json", help="a run file; other options change it")
-    method = add.add_argument_group("method")
-    method.add_argument("--backend", metavar="NAME", help="see 'seamlabel backends'; default threshold")
-    method.add_argument(
-        "--set", action="append", metavar="K=V", help="a parameter of the backend, or of your function"
-    )
-    method.add_argument("--function", metavar="FILE.py:FN", help="your own fn(tile) -> labels")
-    method.add_argument("--level", type=int, metavar="N", help="resolution level, 0 = full")
-    method.add_argument("--channels", metavar="A,B", help="names or numbers")
-    method.add_argument("--planes", action="store_true", default=None, help="plane by plane across z, in 2D")
+    overlap_command.add_method(add)
     _add_objects(add)
     tiles = add.add_argument_group("tiles")
     tiles.add_argument("--tile", metavar="N", help="1024, or 32,1024,1024, or auto")

@@ -156,16 +156,8 @@ def _spec(args: Namespace) -> RunSpec:
     from seamlabel.io.run_files import load_run_file
 
     base = load_run_file(args.spec).model_dump() if args.spec else {}
-    params = {**base.get("params", {}), **dict(_pair(item) for item in args.set or [])}
-    backend = args.backend or ("function" if args.function else base.get("backend", "threshold"))
-    if backend != base.get("backend", backend):
-        params = dict(_pair(item) for item in args.set or [])
-    if args.function:
-        params["target"] = args.function
-    if backend == "function":
-        params = _function_params(params)
     given = {
-        "channels": _channels(args.channels) if args.channels else None,
+        "channels": channels(args.channels) if args.channels else None,
         **{name: getattr(args, name) for name in _SAME},
         "tile_shape": _sizes("tile_shape", args.tile),
         "overlap": _sizes("overlap", args.overlap),
@@ -174,10 +166,23 @@ def _spec(args: Namespace) -> RunSpec:
     changes = {k: v for k, v in given.items() if v is not None}
     merge = {"rule": args.merge, "iou": args.iou, "connectivity": args.connectivity, "z_link": args.z_link}
     merged = {**base.get("merge", {}), **{k: v for k, v in merge.items() if v is not None}}
-    spec = RunSpec(**{**base, **changes, "backend": backend, "params": params, "merge": merged})
+    spec = RunSpec(**{**base, **changes, **method_fields(args, base), "merge": merged})
     if args.iou is not None:
         check_threshold(spec.merge)
     return spec
+
+
+def method_fields(args: Namespace, base: dict[str, Any]) -> dict[str, Any]:
+    """Return backend and parameters, of a run file changed by the options that are given."""
+    params = {**base.get("params", {}), **dict(_pair(item) for item in args.set or [])}
+    backend = args.backend or ("function" if args.function else base.get("backend", "threshold"))
+    if backend != base.get("backend", backend):
+        params = dict(_pair(item) for item in args.set or [])
+    if args.function:
+        params["target"] = args.function
+    if backend == "function":
+        params = _function_params(params)
+    return {"backend": backend, "params": params}
 
 
 def _function_params(params: dict[str, Any]) -> dict[str, Any]:
@@ -200,7 +205,7 @@ def _value(text: Any) -> Any:
         return text
 
 
-def _channels(text: str) -> Any:
+def channels(text: str) -> Any:
     """Return names; a name that has a comma is written in a JSON list."""
     return _value(text) if text.startswith("[") else text.split(",")
 
