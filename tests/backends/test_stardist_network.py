@@ -21,7 +21,7 @@ from seamlabel import cli
 from seamlabel.backends.stardist import StarDistParams, make
 from seamlabel.backends.stardist_loading import _load
 from seamlabel.backends.stardist_models import read_config
-from seamlabel.engine.segment import whole_image_labels
+from seamlabel.engine.whole import whole_image_labels
 from seamlabel.errors import BackendError
 from seamlabel.io.sources import image_info, open_source
 from seamlabel.kernels.statistics import ImageStatistics

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seamlabel.engine.segment import check_labels
+from seamlabel.engine.answers import check_labels
 from seamlabel.errors import BackendError, SeamlabelError, TileError
 from seamlabel.kernels.agreement import DIFFER, LOOKED, disagreement, distances
 

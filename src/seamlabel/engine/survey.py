@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel import memory
-from seamlabel.checks import bytes_per_voxel
 from seamlabel.engine.conclusions import all_flat, conclude
 from seamlabel.engine.places import best_places, window_shape
 from seamlabel.engine.probing import LEAST_BAND, Method, Tally, Window, bands
 from seamlabel.engine.segment import NoStore, TileJob
 from seamlabel.errors import BackendError
+from seamlabel.fitting import bytes_per_voxel
 from seamlabel.kernels.agreement import DIFFER, LOOKED, disagreement
 
 if TYPE_CHECKING:
