@@ -431,3 +431,25 @@ def test_python_m_seamlabel_is_the_command():
         [sys.executable, "-m", "seamlabel", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("seamlabel ")
+
+
+TYPED = """
+from typing import Annotated
+
+def cells(tile, sigma: Annotated[float, {"min": 0, "max": 9, "tooltip": "Blur"}] = 2.0, *, context=None):
+    return (tile > 1500).astype(int)
+"""
+
+
+def test_the_arguments_of_a_function_are_listed_and_checked_before_any_work(image, tmp_path, capsys):
+    path = tmp_path / "typed.py"
+    path.write_text(TYPED)
+    assert main(["backends", f"{path}:cells"]) == 0
+    assert "--set sigma=2.0" in (listed := capsys.readouterr().out)
+    assert "Blur [0 to 9]" in listed
+    for more in (["--plan"], []):
+        asked = ["segment", str(image), "--function", f"{path}:cells", "--set", "sigma=12", "--set", "n=1"]
+        assert main([*asked, *more]) == 2
+        told = capsys.readouterr().err
+        assert "--set sigma: 12.0 is out of range. Use 0 to 9" in told
+        assert "--set n: 'cells' has no such parameter. Known: sigma" in told

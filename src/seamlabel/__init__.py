@@ -14,13 +14,15 @@ _PLACES = {
     "Plan": "plan",
     "run": "engine.run",
     "RunSpec": "spec",
-    "MergeSpec": "spec",
     "TileGrid": "geometry",
     "Backend": "registry",
+    "backend": "decorator",
     "register": "registry",
     "SeamlabelError": "errors",
     "SpecError": "errors",
 }
+_MORE = {"MergeSpec": "spec"}
+"""Found here, too, for requests that are told as Python."""
 __all__ = sorted([*_PLACES, "backends"])
 __version__ = "0.1.0"
 
@@ -29,8 +31,8 @@ def __getattr__(name: str) -> Any:
     """Import public names when they are first used (PEP 562)."""
     if name == "backends":  # the subpackage is callable, so both meanings of the name hold
         return import_module("seamlabel.backends")
-    if name in _PLACES:
-        return getattr(import_module(f"seamlabel.{_PLACES[name]}"), name)
+    if place := _PLACES.get(name) or _MORE.get(name):
+        return getattr(import_module(f"seamlabel.{place}"), name)
     msg = f"module 'seamlabel' has no attribute '{name}'"
     raise AttributeError(msg)
 

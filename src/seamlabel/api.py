@@ -18,6 +18,7 @@ from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import image_info
 from seamlabel.plan import resolve
 from seamlabel.results import Result, carry_out, table_field
+from seamlabel.signatures import checked_keywords
 from seamlabel.spec import RunSpec
 from seamlabel.testing.cells import Tissue
 
@@ -212,7 +213,7 @@ def _backend_fields(backend: str | Segmenter, params: Any) -> dict[str, Any]:
 
 
 def _bound(backend: Segmenter, params: Any) -> Segmenter:
-    values = _params(params)
+    values = checked_keywords(backend, _params(params))
     return partial(backend, **values) if values else backend
 
 

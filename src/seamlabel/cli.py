@@ -133,7 +133,7 @@ def _add_info(subs: _Subs) -> None:  # type: ignore[valid-type]
 
 def _add_backends(subs: _Subs) -> None:  # type: ignore[valid-type]
     add = subs.add_parser("backends", help="ways to segment, and their parameters")  # type: ignore[attr-defined]
-    add.add_argument("name", nargs="?", metavar="NAME")
+    add.add_argument("name", nargs="?", metavar="NAME", help="of one, or FILE.py:FUNCTION of your own")
     add.set_defaults(command=commands.backends)
 
 

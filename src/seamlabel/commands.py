@@ -11,10 +11,12 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from seamlabel import registry
+from seamlabel import parameters, registry
 from seamlabel.errors import Problem, SeamlabelError, SpecError
+from seamlabel.functions import is_target, load_function
 from seamlabel.merge_command import follow
 from seamlabel.region import parse_region
+from seamlabel.signatures import checked_keywords, keywords_of
 from seamlabel.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -79,21 +81,28 @@ def backends(args: Namespace) -> int:
             print(f"{record.name:<12} {state}")
         print("\nParameters of one: seamlabel backends NAME")
         return 0
+    if is_target(args.name):
+        return _list(keywords_of(load_function(args.name, purpose="takes pixels and returns labels")))
     record = registry.backend(args.name)
     print(f"{record.title}. {record.description}")
     if record.missing:
         print(f"Not installed. Install with: {record.install}")
-    hints = get_type_hints(record.params_type(), include_extras=True)
-    for field in fields(record.params_type()):
-        about = registry.options(hints[field.name])
-        setting = f"{field.name}={registry.default_text(field)}"
+    return _list(record.params_type())
+
+
+def _list(kind: type[Any]) -> int:
+    """Print parameters, one a line."""
+    hints = get_type_hints(kind, include_extras=True)
+    for field in fields(kind):
+        about = parameters.options(hints[field.name])
+        setting = f"{field.name}={parameters.default_text(field)}"
         print(f"  --set {setting:<22} {about.get('tooltip', '')}{_limits(hints[field.name], about)}")
     return 0
 
 
 def _limits(hint: Any, about: dict[str, Any]) -> str:
     """Return what a parameter may be, in brackets; nothing if there is nothing to say."""
-    choices = registry.choices(hint)
+    choices = parameters.choices(hint)
     if choices:
         return f" [{' or '.join(map(str, choices))}]"
     unit = f" {about['unit']}" if "unit" in about else ""
@@ -137,6 +146,9 @@ def _try_parts(plan: Plan) -> None:
     from seamlabel.io.tables import check_table
 
     seam_rule(plan.spec.merge)
+    if target := getattr(plan.params, "target", None):
+        function = load_function(target, purpose="takes pixels and returns labels")
+        checked_keywords(function, plan.params.keywords)
     find_mask(plan, None)
     if plan.spec.table:
         check_table(plan.spec.table)

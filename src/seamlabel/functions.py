@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+import traceback
 from functools import partial
 from importlib import import_module
 from importlib.abc import SourceLoader
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _DATA = ("zarr.json", ".zgroup", ".zarray", "plan.json")
 """What tells a folder of data from one of programs."""
-_LOADING = (ImportError, SyntaxError, OSError, NameError, AttributeError, TypeError, ValueError)
 
 
 def is_target(text: str) -> bool:
@@ -89,11 +89,17 @@ def _load_file(place: str) -> ModuleType:
     try:
         code = spec.loader.source_to_code(path.read_bytes(), str(path))
         exec(code, module.__dict__)  # not from a cache, which takes an edit within a second for none
-    except _LOADING as error:
+    except (Exception, SystemExit) as error:  # code of theirs raises what it likes
         del sys.modules[spec.name]
-        msg = f"{path} cannot be loaded: {type(error).__name__}: {error}"
+        msg = f"{path} cannot be loaded: {type(error).__name__}: {error}{_line(error, str(path))}"
         raise BackendError(msg, f"Run it alone: python {path}") from error
     return module
+
+
+def _line(error: BaseException, file: str) -> str:
+    """Return where in a file an error came up, in brackets; a syntax error says it itself."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" ({Path(file).name}, line {lines[-1]})" if lines else ""
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -107,7 +113,7 @@ def _refuse_foreign(path: Path) -> None:
 def _load_module(place: str) -> ModuleType:
     try:
         return import_module(place)
-    except _LOADING as error:
+    except (Exception, SystemExit) as error:  # as above
         msg = f"module {place} cannot be imported: {type(error).__name__}: {error}"
         hint = f"Install it, or name a file: {place.replace('.', '/')}.py:function"
         raise BackendError(msg, hint) from error

@@ -9,8 +9,8 @@ import pytest
 
 from seamlabel.backends import BACKENDS
 from seamlabel.kernels.statistics import ImageStatistics
+from seamlabel.parameters import options
 from seamlabel.protocols import SegmentContext
-from seamlabel.registry import options
 from seamlabel.testing.cells import Tissue
 
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import seamlabel
 from seamlabel.backends.function import FunctionParams, make
-from seamlabel.errors import BackendError
+from seamlabel.errors import BackendError, SpecError, TileError
 from seamlabel.protocols import SegmentContext
 from seamlabel.registry import backend
+from seamlabel.testing import Tissue
 
 CONTEXT = SegmentContext("yx", "uint8")
 SOURCE = """
@@ -94,3 +96,54 @@ def test_keywords_are_a_dict_in_run_files_and_not_in_forms():
     assert params.keywords == {"limit": 2}
     assert hash(params) == hash(FunctionParams("a:b", {}))
     assert backend("function").parse({"target": "a:b", "keywords": "limit"})[0] is None
+
+
+TYPED = """
+import statistics
+from scipy import ndimage
+
+def cells(tile, sigma: float = 2.0, n: int = 3, *, context):
+    return ndimage.label(tile > context.statistics(0).otsu() + 0 * sigma)[0]
+
+def mean_of_nothing(tile):
+    return statistics.mean([])
+"""
+
+
+def test_keywords_are_checked_when_it_is_made_and_context_is_given(tmp_path):
+    path = tmp_path / "typed.py"
+    path.write_text(TYPED)
+    with pytest.raises(SpecError, match=r"params.sigam.*Did you mean 'sigma'"):
+        made(f"{path}:cells", sigam=2)
+    with pytest.raises(SpecError, match=r"params.n: 'x' is not of type int"):
+        made(f"{path}:cells", n="x")
+    image = Tissue((60, 60), diameter=16).image()
+    result = seamlabel.segment(
+        image, "function", params={"target": f"{path}:cells", "keywords": {"n": "4"}}, progress=False
+    )
+    assert result.n_objects > 0
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_an_error_of_theirs_names_their_file_and_line_even_if_python_itself_raised_it(tmp_path, executor):
+    path = tmp_path / "typed.py"
+    path.write_text(TYPED)
+    image = np.ones((20, 20), np.uint8)
+    with pytest.raises(TileError, match=r"StatisticsError: .* \(typed.py, line 9\)"):
+        seamlabel.segment(
+            image,
+            "function",
+            params={"target": f"{path}:mean_of_nothing"},
+            executor=executor,
+            workers=1,
+            retries=0,
+            progress=False,
+        )
+
+
+@pytest.mark.parametrize("line", ["raise RuntimeError('no')", "import sys; sys.exit(3)", "1 / 0", "{}['a']"])
+def test_a_file_whatever_it_raises_says_why_and_where(tmp_path, line):
+    path = tmp_path / "broken.py"
+    path.write_text(f"x = 1\n\n{line}\n")
+    with pytest.raises(BackendError, match=r"cannot be loaded: \w+: .*\(broken.py, line 3\)"):
+        made(f"{path}:f")

@@ -10,9 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from seamlabel.functions import is_target, load_function
+from seamlabel.signatures import CONTEXT, checked_keywords, wants_context
 
 if TYPE_CHECKING:
     from seamlabel.protocols import SegmentContext, Segmenter
+
+PURPOSE = "takes pixels and returns labels"
+"""What such a function is for."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class FunctionParams:
         ``"module:function"``, or ``"file.py:function"`` with a path that is absolute or relative
         to the working directory. The function is called with pixels and returns labels.
     keywords : dict
-        Further arguments for the function, by name.
+        Further arguments for the function, by name: its typed keyword parameters, see
+        `seamlabel.signatures.keywords_of`.
 
     Raises
     ------
@@ -50,13 +55,17 @@ class FunctionParams:
 
 
 def make(params: FunctionParams, context: SegmentContext) -> Segmenter:
-    """Return the function, with its keywords filled in.
+    """Return the function, with its keywords filled in, and the context if it asks for that.
 
     Raises
     ------
     BackendError
         If the file, the module or the function is missing, cannot be loaded or cannot be called.
+    SpecError
+        If the function does not take these keywords, or needs others.
     """
-    del context  # the function gets pixels only
-    found = load_function(params.target, purpose="takes pixels and returns labels")
-    return partial(found, **params.keywords) if params.keywords else found
+    found = load_function(params.target, purpose=PURPOSE)
+    keywords = checked_keywords(found, params.keywords)
+    if wants_context(found):
+        keywords[CONTEXT] = context
+    return partial(found, **keywords) if keywords else found

@@ -5,12 +5,14 @@ Knows exceptions, not what is done about them.
 
 from __future__ import annotations
 
+import sysconfig
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
 from seamlabel.errors import OutputError, SeamlabelError, TileError, WorkerError
 
+_PLACES = (*map(sysconfig.get_path, ("stdlib", "platstdlib")), str(Path(__file__).parents[1]))
 REASON, DETAIL = 500, 20_000
 """Most characters of a reason and of a traceback: a message may hold a whole array."""
 
@@ -95,4 +97,7 @@ def _text(error: BaseException) -> str:
 
 
 def _in_library(file: str) -> bool:
-    return "site-packages" in file or Path(__file__).parents[1] in Path(file).parents
+    """Return whether a file is not the user's: of Python, of an installed package, or of seamlabel."""
+    if "site-packages" in file or "dist-packages" in file or file.startswith(("<frozen ", "<__array")):
+        return True
+    return any(Path(place) in Path(file).parents for place in _PLACES if place)

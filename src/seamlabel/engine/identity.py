@@ -33,6 +33,8 @@ def identity(plan: Plan, source: Source, segmenter: Segmenter | None, mask: Mask
     found = fingerprint(source)
     if segmenter is not None:
         found["method"] = code_digest(segmenter)
+    elif plan.backend.own is not None:
+        found["method"] = code_digest(plan.backend.own)
     elif target := getattr(plan.params, "target", None):
         found["method"] = code_digest(load_function(target, purpose="takes pixels and returns labels"))
     if files := getattr(plan.params, "files", ()):

@@ -97,7 +97,8 @@ class Payload:
         BackendError
             If it holds what only this process can use, such as a lock or an open file.
         """
-        module = sys.modules.get(getattr(_inner(self.segmenter), "__module__", None) or "")
+        own = _inner(self.segmenter or self.plan.backend.own)
+        module = sys.modules.get(getattr(own, "__module__", None) or "")
         by_value = not (module is None or module.__name__ == "__main__" or is_installed(module))
         if by_value:
             cloudpickle.register_pickle_by_value(module)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seamlabel.codes import code_digest
@@ -17,6 +18,7 @@ from seamlabel.engine.skipping import Skipping, find_mask
 from seamlabel.errors import OutputError, WorkerError
 from seamlabel.kernels.statistics import ImageStatistics
 from seamlabel.protocols import SegmentContext
+from seamlabel.signatures import CONTEXT, wants_context
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -177,11 +179,13 @@ class TileJob:
             self._spare.append(self.make_segmenter())
 
     def _segmenter(self) -> Segmenter:
-        if self.segmenter is not None:
-            return self.segmenter
         made: Segmenter | None = getattr(self._local, "segmenter", None)
-        if made is None:
-            made = self._local.segmenter = self._shared() if self.plan.backend.shared else self._own()
+        if made is None and self.segmenter is not None:
+            context = {CONTEXT: self._context()} if wants_context(self.segmenter) else {}
+            made = partial(self.segmenter, **context) if context else self.segmenter
+        elif made is None:
+            made = self._shared() if self.plan.backend.shared else self._own()
+        self._local.segmenter = made
         return made
 
     def _own(self) -> Segmenter:
@@ -207,8 +211,9 @@ class TileJob:
             If its code was edited since the run began: tiles of two methods would be mixed.
         """
         made = self.plan.backend.make(self.plan.params, self._context())
-        if self.method and code_digest(getattr(made, "func", made)) != self.method:
-            msg = f"the code of {self.plan.params.target} was edited while the run went on"
+        target = getattr(self.plan.params, "target", None)
+        if target and self.method and code_digest(getattr(made, "func", made)) != self.method:
+            msg = f"the code of {target} was edited while the run went on"
             raise OutputError(msg, "Put it back and resume the run; or start over")
         return made
 

@@ -9,16 +9,15 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QBrush, QPalette
 from qtpy.QtWidgets import (
     QApplication,
-    QFileDialog,
     QHBoxLayout,
     QLineEdit,
     QPushButton,
-    QStyle,
     QWidget,
 )
 
 from seamlabel import registry
 from seamlabel.errors import Problem
+from seamlabel.napari.form.function_fields import EXAMPLE, FunctionFields, load_button
 from seamlabel.napari.form.params import ParamsForm
 from seamlabel.napari.form.presets import PresetsButton
 from seamlabel.napari.form.rows import Note, Section, combo_box
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
     from seamlabel.registry import Backend
 
-EXAMPLE = "/path/mine.py:cells"
-"""How a function of one's own is named."""
 FIRST = "watershed"
 """Chosen at the start where it is installed: right for most dense tissue."""
 SIZE = "diameter"
@@ -56,6 +53,7 @@ class MethodForm(Section):
         self.about, self.hint = Note("muted", self), Note("good", self)
         self.measure: QPushButton | None = None
         self.params: ParamsForm | None = None
+        self.arguments: FunctionFields | None = None
         self.add("backend", "", _row(self.combo, self.presets), "How tiles are segmented")
         self.rows.itemAt(0).widget().setAccessibleName("Method")
         self.combo.setAccessibleName("Method")
@@ -78,9 +76,17 @@ class MethodForm(Section):
     def values(self) -> dict[str, Any]:
         """Return the fields of the spec that this section decides."""
         record = self.record()
-        params = {**self._kept.get(self.name(), {}), **(self.params.value() if self.params else {})}
         merge = record.rule if record else "iou"
-        return {"backend": self.name(), "params": params, "merge": merge}
+        return {"backend": self.name(), "params": self._shown(self.name()), "merge": merge}
+
+    def _shown(self, backend: str) -> dict[str, Any]:
+        """Return the parameters of the backend whose rows are shown, and what it has no rows for."""
+        params = {**self._kept.get(backend, {}), **(self.params.value() if self.params else {})}
+        if self.arguments is not None:
+            params.pop("keywords", None)
+            keywords = self.arguments.value()
+            params |= {"keywords": keywords} if keywords else {}
+        return params
 
     def kept(self) -> dict[str, dict[str, Any]]:
         """Return the parameters of all backends that were looked at."""
@@ -122,7 +128,8 @@ class MethodForm(Section):
 
     def titles(self, problems: list[Problem]) -> list[str]:
         """Return the names of the fields that problems are about."""
-        return super().titles(problems) + (self.params.titles(problems) if self.params else [])
+        parts = [part for part in (self.params, self.arguments) if part is not None]
+        return super().titles(problems) + [title for part in parts for title in part.titles(problems)]
 
     def show_problems(self, problems: list[Problem]) -> list[Problem]:
         """Show the problems of this section; return the others."""
@@ -133,6 +140,8 @@ class MethodForm(Section):
         if record is not None and record.missing:
             said = Problem("backend", f"{record.title} is not installed here")
             problems = [said if p.field == said.field else p for p in problems]
+        if self.arguments is not None:
+            problems = self.arguments.show_problems([*problems, *self.arguments.wrong()])
         rest = super().show_problems(problems)
         return self.params.show_problems(rest) if self.params else rest
 
@@ -172,7 +181,7 @@ class MethodForm(Section):
     def _switched(self) -> None:
         if self.params is not None:
             last = self.params.objectName()
-            self._kept[last] = {**self._kept.get(last, {}), **self.params.value()}
+            self._kept[last] = self._shown(last)
         self._drop_params()
         self._show(self.name())
         self.changed.emit()
@@ -185,8 +194,10 @@ class MethodForm(Section):
     def _drop_params(self) -> None:
         if self.params is not None:
             self.measure_requested.emit(False)
+            if self.arguments is not None:
+                self.rows.removeRow(self.arguments)
             self.rows.removeRow(self.params)
-            self.params = self.measure = None
+            self.params = self.measure = self.arguments = None
 
     def _show(self, name: str) -> None:
         """Show the rows of a backend's parameters, with the values they had last."""
@@ -200,6 +211,8 @@ class MethodForm(Section):
 
     def _add_params(self, record: Backend) -> None:
         kind, beside = record.params_type(), {}
+        if record.name == "function":
+            beside["target"] = load_button()
         if SIZE in {field.name for field in fields(kind)}:
             self.measure = beside[SIZE] = _measure_button()
             self.measure.toggled.connect(self.measure_requested)
@@ -211,7 +224,11 @@ class MethodForm(Section):
         self.params.changed.connect(self._params_changed)
         self.rows.addRow(self.params)
         if record.name == "function":
-            _offer_files(self.params.widget("target"))
+            keywords = self._kept.get(record.name, {}).get("keywords", {})
+            self.arguments = FunctionFields(self.params.widget("target"), beside["target"], keywords)
+            self.arguments.changed.connect(self._params_changed)
+            self.arguments.rebuilt.connect(self.rebuilt)
+            self.rows.addRow(self.arguments)
 
     def _params_changed(self) -> None:
         size = self.params.value().get(SIZE)
@@ -260,20 +277,3 @@ def _measure_button() -> QPushButton:
     button.setToolTip("Draw a line over one object in the image; Escape ends it")
     button.setAccessibleName("Measure the diameter on the image")
     return button
-
-
-def _offer_files(line: QLineEdit) -> None:
-    """Show how a function is named, and have a button to pick its file."""
-
-    def browse() -> None:
-        place, _, name = line.text().rpartition(":")
-        path, _ = QFileDialog.getOpenFileName(line, "The file with your function", place, "Python (*.py)")
-        if path:
-            line.setText(f"{path}:{name or 'cells'}")
-            line.editingFinished.emit()
-
-    line.setPlaceholderText(EXAMPLE)
-    icon = line.style().standardIcon(QStyle.StandardPixmap.SP_DirOpenIcon)
-    action = line.addAction(icon, QLineEdit.ActionPosition.TrailingPosition)
-    action.setToolTip("Browse")
-    action.triggered.connect(browse)

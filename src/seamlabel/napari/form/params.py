@@ -6,7 +6,8 @@ Knows dataclasses and annotations; nothing of backends, images or runs.
 from __future__ import annotations
 
 from dataclasses import MISSING, Field, fields
-from math import isclose
+from decimal import Decimal
+from math import isclose, isfinite
 from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -16,7 +17,7 @@ from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QHBoxLayout, 
 
 from seamlabel.napari.form.rows import Section
 from seamlabel.napari.form.typing_guard import TypingGuard
-from seamlabel.registry import options
+from seamlabel.parameters import options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 FORM_OPTIONS = ("min", "max", "step", "choices")
 """Entries of an annotation that magicgui understands; the others are shown by the form itself."""
+DIGITS = 2
+"""After the point, where nothing says how many."""
 WIDE = 1e12
 """Where a number without limits ends."""
 
@@ -137,7 +140,7 @@ class ParamsForm(Section):
         return made if isinstance(made, QWidget) else made.native
 
     def _add(self, field: Field[Any], hint: Any, extras: dict[str, Any]) -> None:
-        made = _make(hint, extras)
+        made = _make(hint, _finely(extras, field.default))
         self._widgets[field.name] = made
         if field.default is not MISSING:
             _set(made, field.default)
@@ -147,6 +150,8 @@ class ParamsForm(Section):
         made.changed.connect(self._emit)
         text = extras.get("label", field.name.replace("_", " ").capitalize())
         tip = extras.get("tooltip", "")
+        if extras.get("unit") and not hasattr(self.widget(field.name), "setSuffix"):
+            tip = f"{tip}, in {extras['unit']}" if tip else f"In {extras['unit']}"
         self.add(f"params.{field.name}", text, self._row(field.name, text, tip), tip)
 
     def _row(self, name: str, text: str, tip: str) -> QWidget:
@@ -173,7 +178,7 @@ def _make(hint: Any, extras: dict[str, Any]) -> Any:
     bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     kinds = [kind for kind in get_args(bare) if kind is not NoneType]
     optional = get_origin(bare) is not Literal and NoneType in get_args(bare)
-    if optional:
+    if optional or (kinds and get_origin(bare) is not Literal):
         bare = kinds[0]
     inner = create_widget(annotation=bare, options=_limits(bare, extras))
     if extras.get("unit") and hasattr(inner.native, "setSuffix"):
@@ -184,13 +189,21 @@ def _make(hint: Any, extras: dict[str, Any]) -> Any:
     if isinstance(inner.native, QAbstractSpinBox | QComboBox):
         inner.native.setMinimumWidth(80)  # numbers without limits would ask for room for all digits
         inner.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    return AutoNumber(inner) if optional else inner
+    return AutoNumber(inner) if optional and bare in (int, float) else inner
+
+
+def _finely(extras: dict[str, Any], default: Any) -> dict[str, Any]:
+    """Return the extras with a step that shows all digits of a default such as 0.001."""
+    if not isinstance(default, float) or "step" in extras or not isfinite(default):
+        return extras
+    digits = -int(Decimal(repr(default)).as_tuple().exponent)
+    return {**extras, "step": 10.0**-digits} if digits > DIGITS else extras
 
 
 def _limits(kind: Any, extras: dict[str, Any]) -> dict[str, Any]:
     known = {name: extras[name] for name in FORM_OPTIONS if name in extras}
     if kind in (int, float):
-        known.setdefault("min", 0 if kind is int else -WIDE)
+        known.setdefault("min", -(2**31) if kind is int else -WIDE)
         known.setdefault("max", 2**31 - 1 if kind is int else WIDE)
     return known
 
@@ -207,4 +220,4 @@ def _set(widget: Any, value: Any) -> None:
     if isinstance(widget, AutoNumber):
         widget.setValue(value)
     else:
-        widget.value = value
+        widget.value = "" if value is None else value  # a text that need not be given
