@@ -41,7 +41,8 @@ class Backend:
         What people read.
     params : str or type
         ``"module:Class"`` (or the class) of the parameters: a frozen dataclass whose fields are annotated
-        ``Annotated[type, {"min": …, "max": …, "label": …, "tooltip": …, "unit": …}]``. It may have
+        ``Annotated[type, {"min": …, "max": …, "label": …, "tooltip": …, "unit": …}]``, with ``"when":
+        {"other": ("a", "b")}`` if it counts only where another has one of these values. It may have
         more attributes: for "auto", `radius` (voxels beyond which a cut cannot change the labels)
         and `diameter` (of a typical object, in voxels); `align` (voxels per space axis, or one number:
         tiles are read from multiples of it on, as a network that pools needs); and `files` (paths,

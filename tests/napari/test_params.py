@@ -91,3 +91,21 @@ def test_every_backend_gets_a_form_whose_values_it_takes(qtbot, name):
     qtbot.addWidget(form)
     values = form.value() | ({"target": "m:f"} if name == "function" else {})
     assert record.parse(values)[1] == []
+
+
+@dataclass(frozen=True)
+class Depending:
+    way: Literal["global", "local"] = "global"
+    window: Annotated[int, {"min": 1, "max": 99, "when": {"way": ("local",)}}] = 51
+
+
+def test_rows_that_count_only_with_another_choice_are_shown_with_it(qtbot):
+    form = ParamsForm(Depending)
+    qtbot.addWidget(form)
+    form.show()
+    assert not form.widget("window").isVisible()
+    form.widget("way").setCurrentText("local")
+    assert form.widget("window").isVisible()
+    form.setValue({"way": "global", "window": 7})
+    assert not form.widget("window").isVisible()
+    assert form.value() == {"way": "global", "window": 7}, "nothing is forgotten"

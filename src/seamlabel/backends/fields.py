@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+GLOBAL = ("otsu", "li", "triangle")
+"""Methods that find one value for the whole image."""
 LOCAL = ("local mean", "local gaussian")
 """Methods that compare a pixel with its surroundings instead of with one value."""
 
@@ -16,7 +18,11 @@ Method = Annotated[
 ]
 Value = Annotated[
     float | None,
-    {"label": "Threshold", "tooltip": "Foreground lies above; auto: by the method, of the whole image"},
+    {
+        "label": "Threshold",
+        "tooltip": "Foreground lies above; auto: by the method, of the whole image",
+        "when": {"method": GLOBAL},
+    },
 ]
 Window = Annotated[
     int,
@@ -26,6 +32,7 @@ Window = Annotated[
         "min": 3,
         "max": 999,
         "unit": "voxels",
+        "when": {"method": LOCAL},
     },
 ]
 Offset = Annotated[
@@ -36,6 +43,7 @@ Offset = Annotated[
         "min": -1e9,
         "max": 1e9,
         "unit": "grey values",
+        "when": {"method": LOCAL},
     },
 ]
 Smoothing = Annotated[

@@ -101,6 +101,7 @@ class ParamsForm(Section):
         self._required: set[str] = set()
         self._beside = beside
         self._given: dict[str, tuple[Any, Any]] = {}  # what a row showed, and what it was given
+        self._when: dict[str, dict[str, tuple[Any, ...]]] = {}
         self.defaults: dict[str, Any] = {}
         hints = get_type_hints(kind, include_extras=True)
         for field in fields(kind):
@@ -131,8 +132,10 @@ class ParamsForm(Section):
         return value if shown is None or value != shown else given
 
     def _show_hidden(self) -> None:
-        for name in self._hidden:
-            self.show_row(f"params.{name}", self._value(name) != self.defaults.get(name))
+        for name in {*self._hidden, *self._when}:
+            counts = all(self._value(other) in those for other, those in self._when.get(name, {}).items())
+            wanted = name not in self._hidden or self._value(name) != self.defaults.get(name)
+            self.show_row(f"params.{name}", counts and wanted)
 
     def widget(self, name: str) -> QWidget:
         """Return the Qt widget of a parameter."""
@@ -142,6 +145,8 @@ class ParamsForm(Section):
     def _add(self, field: Field[Any], hint: Any, extras: dict[str, Any]) -> None:
         made = _make(hint, _finely(extras, field.default))
         self._widgets[field.name] = made
+        if "when" in extras:
+            self._when[field.name] = extras["when"]
         if field.default is not MISSING:
             _set(made, field.default)
             self.defaults[field.name] = field.default
@@ -170,6 +175,8 @@ class ParamsForm(Section):
         return both
 
     def _emit(self, *_: Any) -> None:
+        if self._when:
+            self._show_hidden()
         self.changed.emit()
 
 
