@@ -25,7 +25,7 @@ ENOUGH_WHOLE = 200
 """Object voxels far away that must belong to objects that are not cut, to judge by them alone."""
 FLAT = 0.4
 """Part of the disagreement at a quarter to half of the depth that is left far away, where it is flat."""
-EXPECTED = 5.0
+EXPECTED = 20.0
 """Voxels of objects that are not cut that would differ, if they were like those that are."""
 MOST = 0.9
 """Part of the objects that `extent` is to hold."""
@@ -92,7 +92,7 @@ def _radius(survey: Survey, axis: int) -> int:
     whole = tally.reach(survey.floors[axis], DIFFER_WHOLE)
     if reach - whole < max(LEAST_BAND, survey.align[axis]):
         return reach  # of what is pooled, a block at a cut changes as one, like an object
-    between = tally.rows[:, whole:reach]
+    between = tally.fair[:, whole:reach]
     cut_looked = between[LOOKED] - between[LOOKED_WHOLE]
     rate = (between[DIFFER] - between[DIFFER_WHOLE]) / np.maximum(1, cut_looked)
     return whole if (rate * between[LOOKED_WHOLE]).sum() >= EXPECTED else reach

@@ -75,19 +75,26 @@ class Method:
 
 @dataclass
 class Tally:
-    """What was counted along one axis, by depth, up to a limit; rows as of `disagreement`."""
+    """What was counted along one axis, by depth, up to a limit; rows as of `disagreement`.
+
+    `fair` counts only where nothing bright was put beside an object, which would grow by that: there
+    objects that are cut differ from others only if the method looks at whole objects.
+    """
 
     limit: int
     rows: NDArray[np.int64] = field(init=False)
+    fair: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with nothing."""
-        self.rows = np.zeros((4, max(1, self.limit)), np.int64)
+        self.rows, self.fair = np.zeros((2, 4, max(1, self.limit)), np.int64)
 
-    def add(self, counts: NDArray[np.int64]) -> None:
+    def add(self, counts: NDArray[np.int64], fair: bool) -> None:
         """Add counts, those beyond the limit left out."""
         n = min(counts.shape[1], self.rows.shape[1])
         self.rows[:, :n] += counts[:, :n]
+        if fair:
+            self.fair[:, :n] += counts[:, :n]
 
     def reach(self, floor: float, row: int = DIFFER) -> int:
         """Return the least depth from which on no more voxels differ than by chance."""
@@ -126,25 +133,27 @@ class Window:
 
     def filled(
         self, method: Method, axis: int, changed: NDArray[np.bool_], *, loud: bool = False
-    ) -> Iterator[NDArray[np.int64]]:
-        """Yield what differs beside bands that are filled, after each call."""
+    ) -> Iterator[tuple[NDArray[np.int64], bool]]:
+        """Yield what differs beside bands that are filled, and whether that is fair, after each call."""
         depth = distances(changed)
         where = changed.reshape([-1 if i == axis else 1 for i in range(self.labels.ndim)])
         last = self.labels
         for value in self.loud if loud else self.fills:
             pixels = np.where(where, value, self.pixels).astype(self.pixels.dtype, copy=False)
             found = method(pixels, self.labels.ndim)
-            yield disagreement(last, found, axis, depth)
+            yield disagreement(last, found, axis, depth), last is self.labels
             last = found
 
-    def cut(self, method: Method, axis: int, at: int, *, both: bool) -> Iterator[NDArray[np.int64]]:
-        """Yield what differs before a cut and, if `both`, behind it, after each call."""
+    def cut(
+        self, method: Method, axis: int, at: int, *, both: bool
+    ) -> Iterator[tuple[NDArray[np.int64], bool]]:
+        """Yield what differs before a cut and, if `both`, behind it, and that it is fair, after each call."""
         n = self.labels.shape[axis]
         sides = ((slice(0, at), np.arange(at)[::-1]), (slice(at, n), np.arange(n - at)))
         for part, depth in sides if both else sides[:1]:
             found = method(self.pixels[self._slices(axis, part)], self.labels.ndim)
             whole = self.labels[self._slices(axis, part)[self.lead :]]
-            yield disagreement(whole, found, axis, depth)
+            yield disagreement(whole, found, axis, depth), True
 
     def shifted(self, method: Method, axis: int, most: int, margin: int) -> Iterator[tuple[int, float]]:
         """Yield shifts to try, and the part of the object voxels far from borders that differs.

@@ -48,7 +48,7 @@ MOST_SHIFT = 64
 MOST_ROUNDS = 32
 QUIET_ROUNDS = 8
 """After which nothing new is expected, if enough voxels were looked at."""
-ENOUGH = 30_000
+ENOUGH = 50_000
 """Object voxels in the two layers behind the reach."""
 PARTS = 100
 
@@ -166,8 +166,8 @@ class Survey:
                 if number and self.method.over():
                     return
                 changed = bands(self.shape[axis], None, self._random)
-                for counts in window.filled(self.method, axis, changed, loud=True):
-                    self.tallies[axis].add(counts)
+                for counts, fair in window.filled(self.method, axis, changed, loud=True):
+                    self.tallies[axis].add(counts, fair)
                     yield self._progress(10 + 20 * number // len(self.windows))
         self.normalises = all_flat([self.tallies[axis] for axis in self.axes], self.faint)
 
@@ -209,8 +209,8 @@ class Survey:
                     return
                 n, unit = self.shape[axis], self.align[axis]
                 at = n // 2 - n // 2 % max(1, unit)
-                for counts in window.cut(self.method, axis, at, both=unit > 0):
-                    self.tallies[axis].add(counts)
+                for counts, fair in window.cut(self.method, axis, at, both=unit > 0):
+                    self.tallies[axis].add(counts, fair)
                     yield self._progress(40 + 10 * number // len(self.windows))
 
     def fine(self) -> Generator[tuple[int, int], None, None]:
@@ -223,8 +223,8 @@ class Survey:
                 if self.method.over():
                     return
                 changed = bands(self.shape[axis], self.reach(axis), self._random)
-                for counts in window.filled(self.method, axis, changed):
-                    self.tallies[axis].add(counts)
+                for counts, fair in window.filled(self.method, axis, changed, loud=number % 2 == 0):
+                    self.tallies[axis].add(counts, fair)
                     yield self._progress(50 + 50 * number // MOST_ROUNDS)
             quiet = quiet + 1 if before == [self.reach(axis) for axis in self.axes] else 0
             if quiet >= QUIET_ROUNDS and min((self.looked(axis) for axis in self.axes), default=0) >= ENOUGH:
