@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from seamlabel.engine.needs import OverlapNeeds
     from seamlabel.errors import Problem
     from seamlabel.plan import Plan
 
@@ -59,6 +60,18 @@ def problem_advice(problem: Problem) -> Advice | None:
     """Return what mends a problem of tiles, if a number does."""
     named = re.search(r"tiles of about (\d+)", problem.fix)
     return Advice("", "tile_shape", (int(named[1]),)) if named else None
+
+
+def measured_advice(needs: OverlapNeeds, tile_shape: tuple[int, ...]) -> list[Advice]:
+    """Return what a measurement advises, for tiles of this shape: an overlap, and aligned tiles."""
+    if needs.normalises_per_tile:
+        return [Advice(". ".join([needs.headline, *needs.notes]))]
+    found = [Advice(" ".join(needs.notes), "overlap", needs.overlap)]
+    units = tuple(max(1, n) for n in needs.align)
+    aligned = tuple(-(-n // unit) * unit for n, unit in zip(tile_shape, units, strict=True))
+    if aligned != tile_shape:
+        found.append(Advice("Tiles that begin where the method wants them to", "tile_shape", aligned))
+    return found
 
 
 def _too_many(plan: Plan) -> list[Advice]:

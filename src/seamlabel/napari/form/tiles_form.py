@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSpinBox, QWidget
 
 from seamlabel.napari.form.advice_box import AdviceBox
 from seamlabel.napari.form.legend import Legend
+from seamlabel.napari.form.overlap_row import OverlapRow
 from seamlabel.napari.form.pick_row import PickRow
 from seamlabel.napari.form.rows import Note, Section
 from seamlabel.napari.form.run_on import RunOnForm
@@ -126,6 +127,7 @@ class TilesForm(Section):
         super().__init__("Tiles", parent)
         self.shape = AxisNumbers(1)
         self.overlap = AxisNumbers(0)
+        self.measured = OverlapRow(self)
         self.run_on = RunOnForm(self)
         self.summary = Note("muted", self)
         self.scope = ScopeForm(self)
@@ -141,6 +143,7 @@ class TilesForm(Section):
         self.add("tile_shape", "Tile shape", self.shape, "Pixels of each axis that a tile owns")
         tip = "Pixels that a tile reads past its border on every side: at least one object wide"
         self.add("overlap", "Overlap", self.overlap, tip)
+        self.rows.addRow(self.measured)
         self.rows.addRow(self.mend)
         self.add_part(self.run_on)
         self.add_part(self.scope)
@@ -148,6 +151,7 @@ class TilesForm(Section):
             self.rows.addRow(row)
         self.warnings.taken.connect(self._mend)
         self.mend.taken.connect(self._mend)
+        self.measured.found.taken.connect(self._mend)
         self.shape.changed.connect(self.changed)
         self.overlap.changed.connect(self.changed)
         self.show_grid.toggled.connect(self.grid_toggled)
@@ -180,7 +184,7 @@ class TilesForm(Section):
 
     def lock(self, locked: bool) -> None:
         """Let nothing be changed but what is shown, as long as a run goes on."""
-        for part in (self.shape, self.overlap, self.run_on, self.scope, self.warnings):
+        for part in (self.shape, self.overlap, self.measured, self.run_on, self.scope, self.warnings):
             part.setEnabled(not locked)
 
     def show_problems(self, problems: list[Problem]) -> list[Problem]:

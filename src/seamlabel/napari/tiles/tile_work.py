@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from seamlabel.napari.tiles.estimate import Estimates
 from seamlabel.napari.tiles.grid_control import GridControl
+from seamlabel.napari.tiles.overlap_control import OverlapControl
 from seamlabel.napari.tiles.scope_control import ScopeControl
 from seamlabel.napari.tiles.try_control import TryControl
 
@@ -40,6 +41,7 @@ class TileWork:
         self.estimates = Estimates()
         self.grid = GridControl(viewer, form.tiles, canvas, run)
         self.trial = TryControl(canvas, self.grid, bar, self.estimates)
+        self.overlap = OverlapControl(form, self.grid)
         self.scope = ScopeControl(viewer, form.tiles.scope, canvas, self.grid)
         run.first = self.scope.first
         self.grid.on_pick, self.grid.on_next = self.scope.look, self.scope.want
@@ -50,6 +52,7 @@ class TileWork:
     def close(self) -> None:
         """End a try and let go of the viewer; safe to call after the widgets are gone."""
         self.trial.stop()
+        self.overlap.stop()
         self.scope.close()
         self.grid.close()
 
@@ -57,6 +60,7 @@ class TileWork:
         """Take tried tiles away, and leave the grid as the run draws it."""
         self.grid.stay()
         self.trial.clear()
+        self.overlap.forget()
         self.scope.begin()
 
     def run_ended(self) -> None:
