@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/how-to.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/how-to.md", "docs/how-to-write-a-backend.md"])
 def test_the_python_blocks_run_in_order(name, tmp_path, monkeypatch):
     from seamlabel import registry
 
