@@ -12,7 +12,7 @@ LOCAL = ("local mean", "local gaussian")
 Method = Annotated[
     Literal["otsu", "li", "triangle", "local mean", "local gaussian"],
     {
-        "label": "Method",
+        "label": "Threshold by",
         "tooltip": "Otsu, Li, triangle: one threshold for the whole image; local: the mean around each pixel",
     },
 ]
