@@ -37,11 +37,11 @@ def auto_overlap(
     """Return the overlap per space axis that the backend's parameters and the steps ask for.
 
     With `radius` r (beyond which a cut changes nothing) it is r + 1, which makes the merge exact.
-    With an object `diameter` D alone it is 1.5 D: half of it so that tiles see objects whole whose
-    centre they own, D for what a cut may change.
+    With an object `diameter` D alone (`usual_diameter` where it is None) it is 1.5 D: half of it so
+    that tiles see objects whole whose centre they own, D for what a cut may change.
     """
     radius = radius_of(params, steps)
-    diameter = getattr(params, "diameter", None)
+    diameter = getattr(params, "diameter", None) or getattr(params, "usual_diameter", None)
     more = sum(step.reach for step in steps if step.splits)
     if radius is not None:
         reach = radius + 1

@@ -44,7 +44,8 @@ class Backend:
         ``Annotated[type, {"min": …, "max": …, "label": …, "tooltip": …, "unit": …}]``, with ``"when":
         {"other": ("a", "b")}`` if it counts only where another has one of these values. It may have
         more attributes: for "auto", `radius` (voxels beyond which a cut cannot change the labels)
-        and `diameter` (of a typical object, in voxels); `align` (voxels per space axis, or one number:
+        and `diameter` (of a typical object, in voxels; `usual_diameter` where
+        it is None); `align` (voxels per space axis, or one number:
         tiles are read from multiples of it on, as a network that pools needs); and `files` (paths,
         such as a model's, that belong to the method: a run is not resumed with others); and
         `n_channels` (how many channels it takes with these parameters). Its module must not import
