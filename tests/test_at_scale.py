@@ -1,4 +1,4 @@
-"""The promise at scale: tiles of 8192² pixels of dense tissue give the labels of the whole image.
+"""The promise at scale: 7168² pixels of dense tissue give the labels of the whole image.
 
 Its more than 10,000 cells all touch: the threshold lies below the dim borders between them.
 """
@@ -20,7 +20,7 @@ from seamlabel.testing import compare
 TOUCHING = {"seeds": "intensity", "diameter": 48, "value": 1000}
 
 
-SIZES = [(8192, 512, 10_000), (4111, 777, 2_500)]
+SIZES = [(7168, 512, 10_000), (4111, 777, 2_500)]
 """Sides of image and tile, and a number that its cells exceed."""
 
 

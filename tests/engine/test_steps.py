@@ -50,7 +50,7 @@ one_step = st.sampled_from(["expand", "shrink", "smooth"]).flatmap(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     which=st.sampled_from(["flat", "flat", "thick"]),
     split=st.sampled_from([False, False, True]),

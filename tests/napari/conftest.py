@@ -131,6 +131,24 @@ def pixels():
     return Tissue((384, 384), "dense", diameter=24, seed=4).image()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def manifests_are_read_once():
+    """Have plugins' manifests read once, not for every viewer: nothing is installed meanwhile."""
+    from npe2.manifest.schema import PluginManifest
+
+    found, read = {}, PluginManifest.discover.__func__
+
+    def discover(cls, *args, **options):
+        key = repr((args, sorted(options.items())))
+        if key not in found:
+            found[key] = list(read(cls, *args, **options))
+        return iter(found[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManifest, "discover", classmethod(discover))
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def frozen():
     """Leave what is there already out of collections of garbage: napari asks for many."""
