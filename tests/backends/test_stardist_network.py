@@ -9,6 +9,8 @@ import json
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ pytest.importorskip("stardist", reason="StarDist is not installed: make test-sta
 
 import seamlabel
 from seamlabel import cli
+from seamlabel.api import sample
 from seamlabel.backends.stardist import StarDistParams, make
 from seamlabel.backends.stardist_loading import _load
 from seamlabel.backends.stardist_models import read_config
@@ -41,16 +44,21 @@ def turned(pixels, labels):
 
 
 def train(kind, config, image, labels, folder, epochs):
-    """Train a model on a part of an image, and have it in `folder`."""
+    """Train a model on an image, and have it in `folder`; begin anew if it has learnt nothing."""
     import keras
     from csbdeep.utils import normalize
 
-    keras.utils.set_random_seed(1)
-    pixels, part = normalize(image, 1, 99.8), tuple(slice(n // 2 + 8) for n in image.shape)
-    model = kind(config, name=folder.name, basedir=str(folder.parent))
-    data = ([pixels], [labels], ([pixels[part]], [labels[part]]))
-    model.train(*data, augmenter=turned, seed=1, epochs=epochs, steps_per_epoch=20)
-    return str(folder)
+    pixels = normalize(image, 1, 99.8)
+    part = tuple(slice(max(n // 2, 64)) for n in image.shape)
+    data = [pixels], [labels], ([pixels[part]], [labels[part]])
+    for seed in range(1, 5):
+        keras.utils.set_random_seed(seed)
+        with redirect_stdout(StringIO()):
+            model = kind(config, name=folder.name, basedir=str(folder.parent))
+            model.train(*data, augmenter=turned, seed=seed, epochs=epochs, steps_per_epoch=20)
+        if model.predict(pixels)[0].max() > 0.7:
+            return str(folder)
+    raise AssertionError("none of four networks has learnt to find nuclei")
 
 
 @pytest.fixture(scope="session")
@@ -87,13 +95,13 @@ def deep(tmp_path_factory):
         unet_n_depth=1,
         unet_n_filter_base=8,
         net_conv_after_unet=16,
-        train_patch_size=(16, 40, 40),
+        train_patch_size=(16, 48, 48),
         train_batch_size=2,
         train_learning_rate=1e-3,
         train_tensorboard=False,
     )
     folder = tmp_path_factory.mktemp("models") / "deep"
-    model = train(StarDist3D, config, image, labels, folder, epochs=25)
+    model = train(StarDist3D, config, image, labels, folder, epochs=20)
     return np.pad(image, [(0, n) for n in image.shape], mode="symmetric"), model
 
 
@@ -107,7 +115,9 @@ def whole(image, model, **params):
 
 def tiled(image, model, tile_shape, overlap="auto", **params):
     given = {"model": model, **params}
-    result = seamlabel.segment(image, "stardist", given, tile_shape=tile_shape, overlap=overlap, **QUIET)
+    result = seamlabel.segment(
+        image, "stardist", params=given, tile_shape=tile_shape, overlap=overlap, **QUIET
+    )
     return np.asarray(result.labels)
 
 
@@ -130,7 +140,7 @@ def test_a_tile_of_the_whole_image_gives_what_stardist_itself_gives(flat, deep):
         normal = segment._normalised(image)
         expected, _ = segment.model.predict_instances(normal[..., 0], show_tile_progress=False)
         assert compare(expected, segment(image)).same
-        assert expected.max() > 90
+        assert expected.max() > 100
         from csbdeep.utils import normalize
 
         assert np.abs(normal[..., 0] - normalize(image, 1, 99.8)).max() < 0.01
@@ -157,7 +167,7 @@ def test_tiles_of_a_volume_give_the_whole_volume_exactly(deep):
     report = compare(whole(image, model), tiled(image, model, (62, 48, 48)))
     print(f"3D, tiles of 62 x 48 x 48, overlap auto: {report}")
     assert report.same, report
-    assert report.n_a > 300
+    assert report.n_a > 200
 
 
 def test_tiles_of_a_volume_with_less_overlap_give_99_percent_of_the_objects(deep):
@@ -170,17 +180,17 @@ def test_tiles_of_a_volume_with_less_overlap_give_99_percent_of_the_objects(deep
 
 def test_thresholds_are_those_of_the_parameters_else_of_the_model(flat, tmp_path):
     image, model = flat
-    strict = whole(image, model, prob_threshold=0.9)
+    strict = whole(image, model, prob_threshold=0.7)
     assert 0 < strict.max() < whole(image, model).max()
     tuned = shutil.copytree(model, tmp_path / "tuned")
-    (tuned / "thresholds.json").write_text(json.dumps({"prob": 0.9, "nms": 0.4}))
+    (tuned / "thresholds.json").write_text(json.dumps({"prob": 0.7, "nms": 0.4}))
     assert compare(whole(image, str(tuned)), strict).same
 
 
 def test_a_stack_is_segmented_plane_by_plane_with_a_2d_model(flat):
     image, model = flat
     stack = np.stack([image[:200, :200], image[200:400, :200]])
-    result = seamlabel.segment(stack, "stardist", {"model": model}, planes=True, **QUIET)
+    result = seamlabel.segment(stack, "stardist", params={"model": model}, planes=True, **QUIET)
     found = np.asarray(result.labels)
     assert all(len(np.unique(plane)) > 10 for plane in found)
     assert not set(np.unique(found[0])) & set(np.unique(found[1])) - {0}
@@ -266,9 +276,9 @@ def test_the_network_sees_no_further_than_its_configuration_says(tmp_path, confi
     from stardist.models import Config2D, Config3D, StarDist2D, StarDist3D
 
     kind, made = (StarDist2D, Config2D) if len(config["grid"]) == 2 else (StarDist3D, Config3D)
-    small = {"unet_n_filter_base": 4, "net_conv_after_unet": 4, "net_conv_after_resnet": 4}
-    rays = {"n_rays": 8} if kind is StarDist2D else {"rays": 8}
-    network = kind(made(**rays, **config, **small), name="seen", basedir=str(tmp_path))
+    backbone = config.get("backbone", "unet")
+    small = {f"{backbone}_n_filter_base": 4, f"net_conv_after_{backbone}": 4}
+    network = kind(made(**config, **small), name="seen", basedir=str(tmp_path))
     known = read_config(Path(tmp_path, "seen"))
     assert known.divisor == network._axes_div_by("ZYX"[-known.ndim :])
     far = max(max(sides) for sides in network._compute_receptive_field())
@@ -304,7 +314,7 @@ def test_a_gpu_that_is_not_here_is_told_before_any_tile(flat):
 
 
 def test_the_command_line_tells_a_model_for_other_axes_in_two_lines(flat, tmp_path, capsys):
-    stack = seamlabel.sample(tmp_path / "stack.zarr", (16, 64, 64), "tissue3d")
+    stack = sample(tmp_path / "stack.zarr", (16, 64, 64), "tissue3d")
     assert cli.main(["segment", stack, "--backend", "stardist", "--set", f"model={flat[1]}"]) != 0
     said = capsys.readouterr().err
     assert "segments yx" in said

@@ -85,7 +85,7 @@ def _download(name: str) -> None:
     try:
         with TURN, redirect_stdout(StringIO()):
             (StarDist2D if PUBLISHED[name] == 2 else StarDist3D).from_pretrained(name)
-    except Exception as error:  # noqa: BLE001 - whatever stands between here and there
+    except Exception as error:  # noqa: BLE001 - Keras raises just that
         msg = f"the model '{name}' could not be fetched: {type(error).__name__}: {error}"
         raise BackendError(msg, f"Check the connection, or put the model into {cache_folder(name)}") from None
 
@@ -136,7 +136,7 @@ def _load(folder: Path, device: str, _files: tuple[tuple[str, int], ...]) -> Any
     try:
         with on_device(device), redirect_stdout(StringIO()):
             return kind(None, name=folder.name, basedir=str(folder.parent))
-    except Exception as error:  # noqa: BLE001 - a damaged file may end in any
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         text = " ".join(str(error).split())[:300]
         msg = f"the StarDist model in {folder} cannot be loaded: {type(error).__name__}: {text}"
         raise BackendError(msg, "Check that its weights are whole and belong to its config.json") from None
