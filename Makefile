@@ -28,7 +28,7 @@ test: $(VENV)/installed-dev $(VENV)/screen
 
 # -s: what was measured is shown.
 test-stardist: $(STARDIST_VENV)/installed-stardist
-	TF_CPP_MIN_LOG_LEVEL=2 $(STARDIST_VENV)/bin/pytest -s -p no:cacheprovider --timeout 1200 \
+	TF_CPP_MIN_LOG_LEVEL=2 OMP_NUM_THREADS=1 $(STARDIST_VENV)/bin/pytest -s -p no:cacheprovider --timeout 1200 \
 	  tests/backends/test_stardist_models.py tests/backends/test_stardist_network.py
 
 lint: $(VENV)/installed-dev
