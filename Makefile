@@ -2,6 +2,7 @@
 # make test    all tests, the viewer's on a virtual screen
 # make lint    style, types, layers, manifest
 # make test-stardist   StarDist itself, trained and run on the images of its wheel, in an environment of its own
+# make test-cellpose3, make test-cellpose4   the same with Cellpose itself, each in its own environment
 # make clean   remove the virtual environments
 #
 # VENV says where the virtual environment is; PYTHON which Python (3.11 or newer) makes it.
@@ -16,7 +17,7 @@ PACKAGES := xvfb xauth libgl1 libegl1 libgl1-mesa-dri libglib2.0-0 libdbus-1-3 l
 PYTEST_ARGS ?= -n auto --dist worksteal
 SHOW ?=
 
-.PHONY: demo test test-stardist lint clean
+.PHONY: demo test test-stardist test-cellpose3 test-cellpose4 lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/seamlabel demo $(SHOW)
@@ -38,8 +39,24 @@ lint: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/npe2 validate seamlabel
 
+# Cellpose 3 needs an older numpy, Cellpose 4 a torch of several gigabytes: environments of their own.
+# Their pip takes the torch that it finds; CELLPOSE_TORCH asks for another one.
+CELLPOSE_TORCH ?= torch
+test-cellpose3: $(VENV)-cellpose3/installed
+	$(VENV)-cellpose3/bin/pytest -p no:napari -s tests/with_cellpose tests/backends/test_cellpose_params.py
+
+test-cellpose4: $(VENV)-cellpose4/installed
+	$(VENV)-cellpose4/bin/pytest -p no:napari -s tests/with_cellpose tests/backends/test_cellpose_params.py
+
+$(VENV)-cellpose3/installed: PACKAGE = "cellpose>=3.1,<4" "numpy<2.1"
+$(VENV)-cellpose4/installed: PACKAGE = "cellpose>=4" torchvision
+$(VENV)-cellpose3/installed $(VENV)-cellpose4/installed: pyproject.toml
+	@$(MAKE) --no-print-directory VENV=$(@D) $(@D)/bin/python
+	$(@D)/bin/python -m pip install --quiet --editable . $(PACKAGE) $(CELLPOSE_TORCH) hypothesis pytest pytest-timeout
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(STARDIST_VENV)
+	rm -rf $(VENV) $(STARDIST_VENV) $(VENV)-cellpose3 $(VENV)-cellpose4
 
 # A venv without pip gets it from the pip outside: Debian's Python may lack the part that brings it.
 $(BIN)/python:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy import ndimage
 
 import seamlabel
 from seamlabel.auto import auto_overlap
 from seamlabel.backends.cellpose_grid import BLOCK, Pieces, Zoom, blocks
 from seamlabel.errors import BackendError
 from seamlabel.protocols import SegmentContext
-
-np = pytest.importorskip("numpy")
 
 
 def record():
@@ -71,8 +71,6 @@ PIECES = Pieces(size=64, step=48, fixed=False)
 
 def smooth(pieces):
     """Something that looks 12 pixels far, and sees zeros beyond a piece, as a network does."""
-    from scipy import ndimage
-
     found = ndimage.uniform_filter(pieces.astype(float), (1, 1, 25, 25), mode="constant")
     return np.repeat(found.astype(np.float32), 3, 1)
 

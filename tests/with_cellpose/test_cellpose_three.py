@@ -1,4 +1,3 @@
-# ruff: noqa: E402 - it is skipped before what it needs is imported
 """Cellpose 3 itself, with a model that is trained here: `make test-cellpose3`."""
 
 from __future__ import annotations
@@ -10,13 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-models = pytest.importorskip("cellpose.models")
-if "cyto3" not in models.MODEL_NAMES:
-    pytest.skip("this is not Cellpose 3", allow_module_level=True)
-
 import torch
+from cellpose import models
 from tests.with_cellpose.training import DIAMETER, agreeing, train
 
 import seamlabel

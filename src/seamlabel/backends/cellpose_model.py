@@ -169,10 +169,11 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     BackendError
         If it holds anything but weights, or cannot be read.
     """
+    zipped = zipfile.is_zipfile(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        if "Unsupported global" in str(error):
+        if zipped:  # whole, but with something else than numbers in it
             msg = f"{path} holds more than weights, and could run code: it is not loaded"
             raise BackendError(msg, "Save the weights alone: torch.save(net.state_dict(), PATH)") from error
         raise BackendError(f"{path} is no file of weights", "Give a model of Cellpose") from error
