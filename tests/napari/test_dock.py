@@ -125,6 +125,18 @@ def test_a_channel_of_a_numpy_stack_is_chosen_by_its_axis(dock, pixels):
     assert np.asarray(_finest(dock.canvas.labels_layer)).max() > 50
 
 
+def test_as_many_channels_are_chosen_as_the_parameters_ask_for(dock, pixels):
+    dock.add(np.stack([np.zeros_like(pixels), pixels]), axis_labels=("c", "y", "x"))
+    seamless(dock)
+    channels = dock.form.image.channel
+    channels.list.actions()[1].trigger()
+    assert channels.chosen() == (1,)
+    dock.form.method.params.widget("seeds").setCurrentText("markers")
+    channels.list.actions()[0].trigger()
+    assert dock.form.value().channels == (1, 0)
+    assert dock.controller.plan.channels == (1, 0)
+
+
 def test_labels_of_time_and_channels_lie_under_every_channel(dock, pixels):
     movie = np.stack([np.stack([pixels[:96, :80], pixels[96:192, :80]])] * 3)  # t, c, y, x
     dock.add(movie, axis_labels=("t", "c", "y", "x"))
@@ -213,7 +225,10 @@ def test_the_spec_of_the_form_round_trips(dock, image_path):
     )
     with dock.qtbot.waitSignal(dock.form.valueChanged) as told:
         dock.form.setValue(spec)
-    assert dock.form.value() == spec == told.args[0]
+    shown = dock.form.value()
+    assert shown == told.args[0]
+    assert shown.replace(params=spec.params) == spec
+    assert spec.params.items() <= shown.params.items(), "all others have their defaults"
     dock.form.setValue(spec.replace(tile_shape="auto", overlap={"y": 3, "x": 4}))
     assert (dock.form.value().tile_shape, dock.form.value().overlap) == ("auto", (3, 4))
 

@@ -51,6 +51,7 @@ class Form(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 4, 8, 8)
         column.setSpacing(4)
+        self.method.changed.connect(self._tell_channels)  # before the values are told
         for section in self.sections:
             if section not in (self.image, self.objects):
                 column.addWidget(_line())
@@ -218,7 +219,8 @@ class Form(QWidget):
     def _tell_channels(self) -> None:
         record = self.method.record()
         if record is not None:
-            self.image.set_method(record.title, record.max_channels)
+            params, _ = record.parse(self.method.values()["params"])
+            self.image.set_method(record.title, getattr(params, "n_channels", record.max_channels))
 
     def _ask_for_file(self) -> None:
         asked = QFileDialog(self, "Load a run file", "", "Run files (*.json)")
