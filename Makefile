@@ -43,10 +43,10 @@ lint: $(VENV)/installed-dev
 # Their pip takes the torch that it finds; CELLPOSE_TORCH asks for another one.
 CELLPOSE_TORCH ?= torch
 test-cellpose3: $(VENV)-cellpose3/installed
-	$(VENV)-cellpose3/bin/pytest -p no:napari -s tests/with_cellpose tests/backends/test_cellpose_params.py
+	$(VENV)-cellpose3/bin/pytest -s -o faulthandler_timeout=0 tests/with_cellpose tests/backends/test_cellpose_params.py
 
 test-cellpose4: $(VENV)-cellpose4/installed
-	$(VENV)-cellpose4/bin/pytest -p no:napari -s tests/with_cellpose tests/backends/test_cellpose_params.py
+	$(VENV)-cellpose4/bin/pytest -s -o faulthandler_timeout=0 tests/with_cellpose tests/backends/test_cellpose_params.py
 
 $(VENV)-cellpose3/installed: PACKAGE = "cellpose>=3.1,<4" "numpy<2.1"
 $(VENV)-cellpose4/installed: PACKAGE = "cellpose>=4" torchvision

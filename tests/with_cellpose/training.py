@@ -8,7 +8,7 @@ from scipy.sparse import coo_matrix
 from seamlabel.testing.cells import Tissue
 
 DIAMETER = 30
-EPOCHS = 45
+EPOCHS = 30
 
 
 def scaled(image):
