@@ -31,14 +31,14 @@ class StepKind:
         What people read.
     default : float
         Voxels of the finest axis.
-    diameters : float
+    lengths : float
         How far a voxel looks to become what it becomes, in lengths that the step is given.
     """
 
     title: str
     tooltip: str
     default: float
-    diameters: float
+    lengths: float
 
 
 STEPS = {
@@ -64,7 +64,7 @@ class Step:
     @property
     def reach(self) -> int:
         """Voxels beyond which a cut changes nothing."""
-        return ceil(STEPS[self.name].diameters * self.length + 1)
+        return ceil(STEPS[self.name].lengths * self.length + 1)
 
 
 def as_steps(value: Any) -> Any:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import label
+from skimage.segmentation import expand_labels
 
 import seamlabel
 from seamlabel.cli import main
@@ -200,3 +202,17 @@ def test_a_run_does_not_go_on_with_other_steps(stores):
         seamlabel.segment(stores["flat"], steps="expand=2", on_event=stop, **asked)
     with pytest.raises(seamlabel.SeamlabelError, match="steps"):
         seamlabel.segment(stores["flat"], steps="expand=3", **asked)
+
+
+@pytest.mark.parametrize("skip_empty", [None, 50.0])
+def test_objects_grow_into_tiles_and_chunks_that_have_none(skip_empty):
+    pixels = np.zeros((1300, 1300), "uint16")
+    pixels[500:511, 505:512] = pixels[1020:1026, 1018:1023] = 100
+    result = seamlabel.segment(
+        pixels, "threshold", params={"value": 50.0, "smoothing": 0.0}, tile_shape=256, overlap=8,
+        steps="expand=9", skip_empty=skip_empty, table=True, progress=False,
+    )  # fmt: skip
+    expected = expand_labels(label(pixels > 50)[0], 9)
+    report = compare(np.asarray(result.labels), expected)
+    assert report.identical == report.n_a == report.n_b == 2
+    assert result.table["area_voxels"].sum() == np.count_nonzero(expected)
