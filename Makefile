@@ -3,6 +3,7 @@
 # make lint    style, types, layers, manifest
 # make test-stardist   StarDist itself, trained and run on the images of its wheel, in an environment of its own
 # make test-cellpose3, make test-cellpose4   the same with Cellpose itself, each in its own environment
+# make test-torch   networks of PyTorch and models of BioImage.IO, likewise
 # make clean   remove the virtual environments
 #
 # VENV says where the virtual environment is; PYTHON which Python (3.11 or newer) makes it.
@@ -17,7 +18,7 @@ PACKAGES := xvfb xauth libgl1 libegl1 libgl1-mesa-dri libglib2.0-0 libdbus-1-3 l
 PYTEST_ARGS ?= -n auto --dist worksteal
 SHOW ?=
 
-.PHONY: demo test test-stardist test-cellpose3 test-cellpose4 lint clean
+.PHONY: demo test test-stardist test-cellpose3 test-cellpose4 test-torch lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/seamlabel demo $(SHOW)
@@ -48,6 +49,15 @@ test-cellpose3: $(VENV)-cellpose3/installed
 test-cellpose4: $(VENV)-cellpose4/installed
 	$(VENV)-cellpose4/bin/pytest -s -o faulthandler_timeout=0 tests/with_cellpose tests/backends/test_cellpose_params.py
 
+TORCH ?= torch
+test-torch: $(VENV)-torch/installed
+	OMP_NUM_THREADS=1 $(VENV)-torch/bin/pytest -s -o faulthandler_timeout=0 tests/with_torch
+
+$(VENV)-torch/installed: pyproject.toml
+	@$(MAKE) --no-print-directory VENV=$(@D) $(@D)/bin/python
+	$(@D)/bin/python -m pip install --quiet --editable ".[bioimageio]" $(TORCH) hypothesis pytest pytest-timeout
+	@touch $@
+
 $(VENV)-cellpose3/installed: PACKAGE = "cellpose>=3.1,<4" "numpy<2.1"
 $(VENV)-cellpose4/installed: PACKAGE = "cellpose>=4" torchvision
 $(VENV)-cellpose3/installed $(VENV)-cellpose4/installed: pyproject.toml
@@ -56,7 +66,7 @@ $(VENV)-cellpose3/installed $(VENV)-cellpose4/installed: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(STARDIST_VENV) $(VENV)-cellpose3 $(VENV)-cellpose4
+	rm -rf $(VENV) $(STARDIST_VENV) $(VENV)-cellpose3 $(VENV)-cellpose4 $(VENV)-torch
 
 # A venv without pip gets it from the pip outside: Debian's Python may lack the part that brings it.
 $(BIN)/python:

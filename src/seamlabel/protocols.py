@@ -50,6 +50,16 @@ class Statistics(Protocol):
         """Highest value."""
         ...
 
+    @property
+    def mean(self) -> float:
+        """Mean value."""
+        ...
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the values."""
+        ...
+
     def otsu(self) -> float:
         """Return Otsu's threshold; foreground is what lies above it."""
         ...

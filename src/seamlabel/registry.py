@@ -42,7 +42,8 @@ class Backend:
     params : str or type
         ``"module:Class"`` (or the class) of the parameters: a frozen dataclass whose fields are annotated
         ``Annotated[type, {"min": …, "max": …, "label": …, "tooltip": …, "unit": …}]``, with ``"when":
-        {"other": ("a", "b")}`` if it counts only where another has one of these values. It may have
+        {"other": ("a", "b")}`` if it counts only where another has one of these values, ``"advanced":
+        True`` if it is seldom needed, ``"path": "file"`` or ``"folder"`` if it may be one. It may have
         more attributes: for "auto", `radius` (voxels beyond which a cut cannot change the labels)
         and `diameter` (of a typical object, in voxels; `usual_diameter` where
         it is None); `align` (voxels per space axis, or one number:
@@ -89,7 +90,7 @@ class Backend:
     @property
     def missing(self) -> tuple[str, ...]:
         """Modules that this backend needs and that are not installed."""
-        return tuple(name for name in self.needs if find_spec(name) is None)
+        return tuple(name for name in self.needs if not _is_here(name))
 
     @property
     def own(self) -> Any:
@@ -118,6 +119,13 @@ class Backend:
     def parse(self, values: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
         """Return the parameters made of `values`, or None and why not, by field ``params.NAME``."""
         return parse(self.params_type(), self.name, values)
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False
 
 
 def _load(place: str | Any) -> Any:

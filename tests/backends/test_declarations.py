@@ -17,7 +17,8 @@ from seamlabel.testing.cells import Tissue
 @pytest.mark.parametrize("record", BACKENDS, ids=lambda record: record.name)
 def test_every_parameter_has_a_label_a_tooltip_and_a_default_in_range(record):
     hints = get_type_hints(record.params_type(), include_extras=True)
-    values = {"target": "a:b"} if record.name == "function" else {}
+    values = {"function": {"target": "a:b"}, "torch": {"model": "a"}, "bioimageio": {"model": "a"}}
+    values = values.get(record.name, {})
     params, problems = record.parse(values)
     assert not problems
     for field in fields(params):

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractSpinBox, QLabel
+from qtpy.QtWidgets import QAbstractSpinBox, QFileDialog, QLabel, QPushButton
 
+from seamlabel.backends import BACKENDS
 from seamlabel.napari.form.params import AutoNumber, ParamsForm
 
 
@@ -82,14 +83,17 @@ def test_a_text_that_is_needed_is_left_out_while_it_is_empty(qtbot):
     assert form.value() == {"target": "a.py:f"}
 
 
-@pytest.mark.parametrize("name", ["threshold", "watershed", "blobs", "function"])
+NEEDED = {"function": {"target": "m:f"}, "torch": {"model": "net.pt"}, "bioimageio": {"model": "net.zip"}}
+
+
+@pytest.mark.parametrize("name", [record.name for record in BACKENDS])
 def test_every_backend_gets_a_form_whose_values_it_takes(qtbot, name):
     from seamlabel import registry
 
     record = registry.backend(name)
     form = ParamsForm(record.params_type())
     qtbot.addWidget(form)
-    values = form.value() | ({"target": "m:f"} if name == "function" else {})
+    values = form.value() | NEEDED.get(name, {})
     assert record.parse(values)[1] == []
 
 
@@ -109,3 +113,43 @@ def test_rows_that_count_only_with_another_choice_are_shown_with_it(qtbot):
     form.setValue({"way": "global", "window": 7})
     assert not form.widget("window").isVisible()
     assert form.value() == {"way": "global", "window": 7}, "nothing is forgotten"
+
+
+@dataclass(frozen=True)
+class Rare:
+    model: Annotated[str, {"label": "Model", "path": "file"}] = ""
+    batch: Annotated[int, {"min": 1, "max": 99, "advanced": True}] = 4
+    size: Annotated[int, {"min": 1, "max": 99}] = 30
+
+
+def test_rare_parameters_are_folded_away_until_they_are_asked_for_or_set(qtbot):
+    form = ParamsForm(Rare)
+    qtbot.addWidget(form)
+    form.show()
+    assert form.widget("size").isVisible()
+    assert not form.widget("batch").isVisible()
+    qtbot.mouseClick(form.more, Qt.MouseButton.LeftButton)
+    assert form.widget("batch").isVisible()
+    assert form.widget("batch").y() > form.widget("size").y()
+    qtbot.mouseClick(form.more, Qt.MouseButton.LeftButton)
+    assert not form.widget("batch").isVisible()
+    form.setValue({"batch": 9})
+    assert form.widget("batch").isVisible(), "what is set is shown"
+    assert form.value() == {"model": "", "batch": 9, "size": 30}
+
+
+def test_a_file_is_picked_for_a_parameter_that_may_be_one(qtbot, monkeypatch, tmp_path):
+    form = ParamsForm(Rare)
+    qtbot.addWidget(form)
+    form.show()
+    told = []
+    form.changed.connect(lambda: told.append(form.value()["model"]))
+    chosen = str(tmp_path / "net.pt")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (chosen, ""))
+    button = next(
+        b for b in form.findChildren(QPushButton) if b.accessibleName() == "Browse for a file: Model"
+    )
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert form.value()["model"] == chosen
+    assert told[-1] == chosen
+    assert not [b for b in ParamsForm(Depending).findChildren(QPushButton) if "Browse" in b.accessibleName()]

@@ -69,6 +69,7 @@ class CellposeParams:
     model: Annotated[
         str,
         {
+            "path": "file",
             "label": "Model",
             "tooltip": "Name such as cyto3 or cpsam, or path of your own model; empty: Cellpose's default",
         },
@@ -107,6 +108,7 @@ class CellposeParams:
     niter: Annotated[
         int | None,
         {
+            "advanced": True,
             "label": "Iterations",
             "tooltip": "Steps along the flows, more for long objects; auto: from the diameter",
             "min": 1,
@@ -117,6 +119,7 @@ class CellposeParams:
     anisotropy: Annotated[
         float | None,
         {
+            "advanced": True,
             "label": "Anisotropy",
             "tooltip": "In 3D: extent of a voxel along z over that along y and x; auto: the image's scale",
             "min": 0.01,
@@ -127,6 +130,7 @@ class CellposeParams:
     low: Annotated[
         float,
         {
+            "advanced": True,
             "label": "Dark percentile",
             "tooltip": "Percentile of the whole image that becomes 0 for the network",
             "min": 0.0,
@@ -137,6 +141,7 @@ class CellposeParams:
     high: Annotated[
         float,
         {
+            "advanced": True,
             "label": "Bright percentile",
             "tooltip": "Percentile of the whole image that becomes 1 for the network",
             "min": 0.0,
@@ -147,6 +152,7 @@ class CellposeParams:
     batch_size: Annotated[
         int,
         {
+            "advanced": True,
             "label": "Batch size",
             "tooltip": "Pieces of a tile that the network gets at once; halved where GPU memory runs out",
             "min": 1,
@@ -156,7 +162,11 @@ class CellposeParams:
     ] = 8
     device: Annotated[
         str,
-        {"label": "Device", "tooltip": "auto (a GPU if there is one), cpu, cuda, cuda:1 or mps"},
+        {
+            "advanced": True,
+            "label": "Device",
+            "tooltip": "auto (a GPU if there is one), cpu, cuda, cuda:1 or mps",
+        },
     ] = "auto"
     download: Annotated[
         bool,

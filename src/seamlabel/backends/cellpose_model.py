@@ -5,17 +5,14 @@ The only place that knows how Cellpose 3 and 4 differ. Nothing here knows tiles.
 
 from __future__ import annotations
 
-import os
-import pickle
-import zipfile
 from dataclasses import dataclass
-from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from cellpose import models
 
+from seamlabel.backends.torch_parts import find_device, read_weights, share_cores
 from seamlabel.errors import BackendError
 
 if TYPE_CHECKING:
@@ -92,35 +89,13 @@ def load(params: CellposeParams, channels: int) -> Network:
     """
     device = find_device(params.device)
     path = find_weights(params.model, params.download)
-    state = read_weights(path)
+    state = read_weights(path, "Give a model of Cellpose")
     takes = _check(state, path)
     if channels > takes:
         msg = f"the model {path.name} takes {takes} channels, not {channels}"
         raise BackendError(msg, f"Choose {takes} or fewer")
-    if parent_process() is not None and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)  # as many processes as cores have one each
+    share_cores()
     return _three(path, state, device, takes) if _THREE else _four(path, state, device)
-
-
-def find_device(name: str) -> torch.device:
-    """Return the device of this name; "auto" is a GPU if there is one.
-
-    Raises
-    ------
-    BackendError
-        If there is no such device.
-    """
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (not cuda or (device.index or 0) >= torch.cuda.device_count()):
-        found = f"{torch.cuda.device_count()} are here" if cuda else f"torch {torch.__version__} finds none"
-        fix = "Choose the device 'auto' or 'cpu', or install the torch that fits your driver"
-        raise BackendError(f"there is no GPU '{name}': {found}", fix)
-    if device.type == "mps" and not mps:
-        raise BackendError("there is no GPU 'mps': only Macs have it", "Choose the device 'auto' or 'cpu'")
-    return device
 
 
 def find_weights(model: str, download: bool) -> Path:
@@ -159,29 +134,6 @@ def find_weights(model: str, download: bool) -> Path:
 def _file_name(name: str) -> str:
     """Return the file of a named model; the oldest ones say by what they were trained."""
     return f"{name}torch_0" if _THREE and name in {"cyto", "cyto2", "nuclei"} else name
-
-
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Return the weights in a file, read so that nothing in it can run.
-
-    Raises
-    ------
-    BackendError
-        If it holds anything but weights, or cannot be read.
-    """
-    zipped = zipfile.is_zipfile(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except pickle.UnpicklingError as error:
-        if zipped:  # whole, but with something else than numbers in it
-            msg = f"{path} holds more than weights, and could run code: it is not loaded"
-            raise BackendError(msg, "Save the weights alone: torch.save(net.state_dict(), PATH)") from error
-        raise BackendError(f"{path} is no file of weights", "Give a model of Cellpose") from error
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
-        raise BackendError(f"{path} is no file of weights", "Give a model of Cellpose") from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise BackendError(f"{path} holds no weights of a network", "Give a model of Cellpose")
-    return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def _check(state: dict[str, torch.Tensor], path: Path) -> int:

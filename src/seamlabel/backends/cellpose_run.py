@@ -14,6 +14,7 @@ import torch
 from cellpose import dynamics
 
 from seamlabel.backends.cellpose_grid import BLOCK, Pieces, Zoom, blocks
+from seamlabel.backends.torch_parts import BatchSize
 from seamlabel.errors import BackendError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class CellposeSegmenter:
         self.zoom = Zoom(voxels)
         self.pieces = Pieces(network.size, network.step, network.fixed)
         self.niter = params.niter or max(1, round(_STEPS * voxels[-1] / BLOCK))
-        self.batch = params.batch_size
+        self.batch = BatchSize(params.batch_size, network.device)
         self._turn = threading.Lock()
 
     @classmethod
@@ -110,26 +111,9 @@ class CellposeSegmenter:
 
     def _run(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the network's answers, (planes, 3, y, x), of (planes, channels, y, x)."""
-        return self.pieces.apply(self._answer, planes, lambda: self.batch)
-
-    def _answer(self, pieces: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return answers of as many pieces as the GPU's memory holds; fewer from then on.
-
-        Raises
-        ------
-        BackendError
-            If it does not hold a single one.
-        """
-        while True:
-            try:
-                return self.network(pieces[: self.batch])
-            except torch.OutOfMemoryError as error:
-                if self.batch == 1:
-                    msg = f"the memory of {self.network.device} does not hold the network and one piece"
-                    fix = "Close other programs that use the GPU, or choose the device 'cpu'"
-                    raise BackendError(msg, fix) from error
-                self.batch = max(1, min(self.batch, len(pieces)) // 2)
-            torch.cuda.empty_cache()
+        return self.pieces.apply(
+            lambda pieces: self.batch.run(self.network, pieces), planes, lambda: self.batch.size
+        )
 
     def _labels(self, flows: NDArray[np.float32]) -> Labels:
         """Return labels of flows and logit, (axes + 1, *space)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 from skimage.segmentation import watershed
 
 from seamlabel.backends.pixels import connected
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.protocols import Labels
+
+_WINDOW = 0.25
+"""Neighbourhood in which a seed is the maximum, in diameters to each side."""
 
 
 def flood(height: NDArray[np.float32], seeds: Labels, mask: NDArray[np.bool_], rest: bool = True) -> Labels:
@@ -44,3 +48,18 @@ def flood(height: NDArray[np.float32], seeds: Labels, mask: NDArray[np.bool_], r
     if rest and left.any():
         labels = labels + np.where(left, connected(left) + labels.max(), 0).astype(labels.dtype)
     return labels
+
+
+def window_of(diameter: float, spacing: tuple[float, ...]) -> list[int]:
+    """Return the sides of the neighbourhood in which a seed is the maximum, in voxels."""
+    return [2 * max(1, int(_WINDOW * diameter / step)) + 1 for step in spacing]
+
+
+def peaks(height: NDArray[np.float32], mask: NDArray[np.bool_], window: list[int]) -> Labels:
+    """Return labels of the voxels that are the highest foreground in a window around them.
+
+    A plateau is one seed. (Greedy peak picking with a least distance would be simpler to tune, but
+    one peak decides on the next, across the whole image.)
+    """
+    inside = np.where(mask, height, np.float32(-np.inf))
+    return connected((ndimage.maximum_filter(inside, window) == inside) & mask)

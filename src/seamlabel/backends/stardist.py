@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from seamlabel.backends.normalising import joint_percentiles
 from seamlabel.backends.stardist_loading import TURN, load_model, on_device
 from seamlabel.backends.stardist_models import (
     PUBLISHED,
@@ -68,7 +69,11 @@ class StarDistParams:
 
     model: Annotated[
         str,
-        {"label": "Model", "tooltip": f"Folder of a trained model, or a name: {', '.join(PUBLISHED)}"},
+        {
+            "path": "folder",
+            "label": "Model",
+            "tooltip": f"Folder of a trained model, or a name: {', '.join(PUBLISHED)}",
+        },
     ] = "2D_versatile_fluo"
     prob_threshold: Annotated[
         float | None,
@@ -92,15 +97,26 @@ class StarDistParams:
     ] = None
     low_percentile: Annotated[
         float,
-        {"label": "Dark percentile", "tooltip": "This percentile of the whole image becomes 0", **_PERCENT},
+        {
+            "advanced": True,
+            "label": "Dark percentile",
+            "tooltip": "This percentile of the whole image becomes 0",
+            **_PERCENT,
+        },
     ] = 1.0
     high_percentile: Annotated[
         float,
-        {"label": "Bright percentile", "tooltip": "This percentile of the whole image becomes 1", **_PERCENT},
+        {
+            "advanced": True,
+            "label": "Bright percentile",
+            "tooltip": "This percentile of the whole image becomes 1",
+            **_PERCENT,
+        },
     ] = 99.8
     joint_channels: Annotated[
         bool,
         {
+            "advanced": True,
             "label": "Channels as one",
             "tooltip": "One pair of percentiles for all of them, as for colour images",
         },
@@ -117,7 +133,11 @@ class StarDistParams:
     ] = None
     device: Annotated[
         Literal["auto", "cpu", "gpu"],
-        {"label": "Device", "tooltip": "Where the network runs; auto: on a GPU if there is one"},
+        {
+            "advanced": True,
+            "label": "Device",
+            "tooltip": "Where the network runs; auto: on a GPU if there is one",
+        },
     ] = "auto"
     download: Annotated[
         bool,
@@ -254,7 +274,5 @@ def _limits(params: StarDistParams, channels: Sequence[Statistics]) -> tuple[tup
     wanted = params.low_percentile, params.high_percentile
     if not params.joint_channels or len(channels) == 1:
         return tuple((one.percentile(wanted[0]), one.percentile(wanted[1])) for one in channels)
-    # percentiles of all channels together: those of their quantiles, at steps that resolve 99.8 %
-    steps = np.linspace(0, 100, 1001)
-    low, high = np.percentile([[one.percentile(step) for step in steps] for one in channels], wanted)
-    return ((float(low), float(high)),) * len(channels)
+    low, high = joint_percentiles(channels, wanted)
+    return ((low, high),) * len(channels)

@@ -25,7 +25,7 @@ from seamlabel.backends.fields import (
     Value,
     Window,
 )
-from seamlabel.backends.flood import flood
+from seamlabel.backends.flood import flood, peaks, window_of
 from seamlabel.backends.foreground import (
     Foreground,
     automatic,
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 _BLUR = {"distance": 0.08, "intensity": 0.1, "markers": 0.1}
 """Blur of what is flooded, in diameters: removes seeds of noise and of bumpy outlines."""
-_WINDOW = 0.25
-"""Neighbourhood in which a seed is the maximum, in diameters to each side."""
 _REACH = 2.0
 """Diameters beyond which a cut changes nothing, for objects of up to twice the diameter.
 
@@ -159,7 +157,7 @@ class WatershedSegmenter:
         del pixels, valid
         if with_markers:
             return drop_small(self._from_markers(height, mask, image[1], spacing), params.min_size)
-        seeds = _seeds(height, mask, _window(params.diameter, spacing))
+        seeds = peaks(height, mask, window_of(params.diameter, spacing))
         return drop_small(flood(height, seeds, mask), params.min_size)
 
     def _from_markers(
@@ -211,12 +209,7 @@ def basins(mask: NDArray[np.bool_], spacing: tuple[float, ...], diameter: float)
     """
     blur = [_BLUR["distance"] * diameter / step for step in spacing]
     height = smooth(_depth(mask, spacing, diameter), blur)
-    return flood(height, _seeds(height, mask, _window(diameter, spacing)), mask)
-
-
-def _window(diameter: float, spacing: tuple[float, ...]) -> list[int]:
-    """Return the sides of the neighbourhood in which a seed is the maximum, in voxels."""
-    return [2 * max(1, int(_WINDOW * diameter / step)) + 1 for step in spacing]
+    return flood(height, peaks(height, mask, window_of(diameter, spacing)), mask)
 
 
 def _depth(mask: NDArray[np.bool_], spacing: tuple[float, ...], cap: float) -> NDArray[np.float32]:
@@ -235,13 +228,3 @@ def _depth(mask: NDArray[np.bool_], spacing: tuple[float, ...], cap: float) -> N
         edge = np.minimum(place, length - 1 - place) * np.float32(step) + np.float32(cap / 2)
         np.minimum(capped, edge.reshape([-1 if a == axis else 1 for a in range(mask.ndim)]), out=capped)
     return capped
-
-
-def _seeds(height: NDArray[np.float32], mask: NDArray[np.bool_], window: list[int]) -> Labels:
-    """Return labels of the voxels that are the highest foreground in a window around them.
-
-    A plateau is one seed. (Greedy peak picking with a least distance would be simpler to tune, but
-    one peak decides on the next, across the whole image.)
-    """
-    inside = np.where(mask, height, np.float32(-np.inf))
-    return connected((ndimage.maximum_filter(inside, window) == inside) & mask)

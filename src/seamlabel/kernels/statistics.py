@@ -1,4 +1,4 @@
-"""Intensity statistics of pixels: extremes, percentiles, thresholds by Otsu, Li and triangle.
+"""Intensity statistics of pixels: extremes, moments, percentiles, thresholds by Otsu, Li and triangle.
 
 Knows a flat array of pixels; not which image, level or channel they come from.
 """
@@ -70,6 +70,17 @@ class ImageStatistics:
         if flat.dtype.kind == "f":
             return cls(float(low), float(high), np.array([low], np.float64), np.array([flat.size]))
         return cls(float(low), float(high), *_count(flat, int(low), int(high)))
+
+    @property
+    def mean(self) -> float:
+        """Mean of the pixels that are finite; exact to a bin's width for floating-point ones."""
+        offsets = self.values - self.values[0]  # keeps large values, such as 64-bit ones, precise
+        return float(self.values[0] + np.average(offsets, weights=self.counts))
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of those pixels, that of the population."""
+        return float(np.sqrt(np.average((self.values - self.mean) ** 2, weights=self.counts)))
 
     def otsu(self) -> float:
         """Return Otsu's threshold: the last value (or bin centre) of the darker class.

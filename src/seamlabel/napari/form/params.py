@@ -15,7 +15,8 @@ from magicgui.widgets import create_widget
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QHBoxLayout, QSizePolicy, QWidget
 
-from seamlabel.napari.form.rows import Section
+from seamlabel.napari.form.browse import browse_button
+from seamlabel.napari.form.rows import Section, fold_button
 from seamlabel.napari.form.typing_guard import TypingGuard
 from seamlabel.parameters import options
 
@@ -104,11 +105,20 @@ class ParamsForm(Section):
         self._when: dict[str, dict[str, tuple[Any, ...]]] = {}
         self.defaults: dict[str, Any] = {}
         hints = get_type_hints(kind, include_extras=True)
-        for field in fields(kind):
-            extras = options(hints[field.name])
-            if extras.get("in_form", True):
-                self._add(field, hints[field.name], extras)
+        rows = [(field, hints[field.name], options(hints[field.name])) for field in fields(kind)]
+        rows = [row for row in rows if row[2].get("in_form", True)]
+        rare = [row for row in rows if row[2].get("advanced")]
+        self._rare = {field.name for field, _, _ in rare}
+        self.more = fold_button("More", "Show or hide parameters that are seldom needed")
+        for row in rows:
+            if row not in rare:
+                self._add(*row)
+        self.rows.addRow(self.more)
+        self.rows.setRowVisible(self.more, bool(rare))
+        for row in rare:
+            self._add(*row)
         self._hidden = {name for name in unless_set if name in self._widgets}
+        self.more.toggled.connect(self._show_hidden)
         self._show_hidden()
 
     def value(self) -> dict[str, Any]:
@@ -131,10 +141,11 @@ class ParamsForm(Section):
         shown, given = self._given.get(name, (None, None))
         return value if shown is None or value != shown else given
 
-    def _show_hidden(self) -> None:
-        for name in {*self._hidden, *self._when}:
+    def _show_hidden(self, *_: Any) -> None:
+        hidden = self._hidden if self.more.isChecked() else self._hidden | self._rare
+        for name in {*self._hidden, *self._rare, *self._when}:
             counts = all(self._value(other) in those for other, those in self._when.get(name, {}).items())
-            wanted = name not in self._hidden or self._value(name) != self.defaults.get(name)
+            wanted = name not in hidden or self._value(name) != self.defaults.get(name)
             self.show_row(f"params.{name}", counts and wanted)
 
     def widget(self, name: str) -> QWidget:
@@ -157,11 +168,13 @@ class ParamsForm(Section):
         tip = extras.get("tooltip", "")
         if extras.get("unit") and not hasattr(self.widget(field.name), "setSuffix"):
             tip = f"{tip}, in {extras['unit']}" if tip else f"In {extras['unit']}"
-        self.add(f"params.{field.name}", text, self._row(field.name, text, tip), tip)
+        self.add(f"params.{field.name}", text, self._row(field.name, text, tip, extras.get("path")), tip)
 
-    def _row(self, name: str, text: str, tip: str) -> QWidget:
+    def _row(self, name: str, text: str, tip: str, path: Any) -> QWidget:
         """Return the widget of a parameter, with what is to stand beside it."""
         widget, beside = self.widget(name), self._beside.get(name)
+        if path and beside is None:
+            beside = browse_button(path, text, lambda: self.widget(name))
         if beside is None:
             return widget
         widget.setAccessibleName(text)

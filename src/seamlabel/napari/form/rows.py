@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from seamlabel.errors import Problem
 
 __all__ = [
-    "INKS", "INPUTS", "Note", "Section", "combo_box", "mark", "restyle", "sentence", "style", "tool_button",
-    "whole_parts",
+    "INKS", "INPUTS", "Note", "Section", "combo_box", "fold_button", "mark", "restyle", "sentence", "style",
+    "tool_button", "whole_parts",
 ]  # fmt: skip
 
 INKS = {
@@ -111,6 +111,23 @@ def sentence(problem: Problem) -> str:
     return f"{text}. {fix}" if fix else text
 
 
+def fold_button(text: str, tip: str) -> QToolButton:
+    """Return a button with an arrow that shows whether what lies below it is open."""
+    button = QToolButton()
+    button.setText(text)
+    button.setProperty("kind", "fold")
+    button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+    button.setArrowType(Qt.ArrowType.RightArrow)
+    button.setAutoRaise(True)
+    button.setCheckable(True)
+    button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    button.setToolTip(tip)
+    arrows = Qt.ArrowType.RightArrow, Qt.ArrowType.DownArrow
+    button.toggled.connect(lambda shown: button.setArrowType(arrows[shown]))
+    return button
+
+
 def combo_box() -> QComboBox:
     """Return a combo that may be narrower than its items."""
     combo = QComboBox()
@@ -160,23 +177,10 @@ class Section(QWidget):
             header.setProperty("kind", "header")
             header.setIndent(0)
             return header
-        button = QToolButton()
-        button.setText(self._title)
-        button.setProperty("kind", "fold")
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        button.setArrowType(Qt.ArrowType.RightArrow)
-        button.setAutoRaise(True)
-        button.setCheckable(True)
-        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        button.setToolTip("Show or hide these rows")
-        button.toggled.connect(self._unfolded)
+        button = fold_button(self._title, "Show or hide these rows")
+        button.toggled.connect(self.body.setVisible)
         self.body.hide()
         return button
-
-    def _unfolded(self, shown: bool) -> None:
-        self.header.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
-        self.body.setVisible(shown)
 
     def unfold(self, shown: bool = True) -> None:
         """Open or close the rows, if they can be folded."""
