@@ -73,6 +73,18 @@ def test_unticking_auto_gives_a_number_and_tells_so(form, qtbot):
     assert form.value()["limit"] == 0.0
 
 
+@pytest.mark.parametrize("name", ["limit", "top"])
+def test_auto_is_said_in_place_of_the_number(form, name):
+    box = form.widget(name).inner.native
+    form.setValue({name: None})
+    assert box.lineEdit().text() == "auto"
+    assert form.value()[name] is None
+    form.widget(name).auto.setChecked(False)
+    assert box.lineEdit().text() != "auto"
+    form.setValue({name: 9})
+    assert float(box.lineEdit().text()) == form.value()[name] == 9
+
+
 def test_a_text_that_is_needed_is_left_out_while_it_is_empty(qtbot):
     from seamlabel.backends.function import FunctionParams
 

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin,
 
 from magicgui.widgets import create_widget
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QHBoxLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QSizePolicy,
+    QWidget,
+)
+from superqt import QLargeIntSpinBox
 
 from seamlabel.napari.form.browse import browse_button
 from seamlabel.napari.form.rows import Section, fold_button
@@ -73,6 +82,10 @@ class AutoNumber(QWidget):
             self._number = box.value()
         box.setSpecialValueText("auto" if auto else "")
         box.setValue(box.minimum() if auto else self._number)
+        if isinstance(box, QLargeIntSpinBox):  # it has no text for a special value
+            box.lineEdit().blockSignals(True)
+            box.lineEdit().setText("auto" if auto else str(self._number))
+            box.lineEdit().blockSignals(False)
         box.blockSignals(False)
         self.changed.emit()
 
@@ -179,6 +192,10 @@ class ParamsForm(Section):
             return widget
         widget.setAccessibleName(text)
         widget.setToolTip(tip)
+        made = self._widgets[name]
+        if isinstance(made, AutoNumber) and isinstance(made.inner.native, QDoubleSpinBox):
+            made.inner.native.setDecimals(1)  # three in a row leave no room for more
+            made.inner.native.setSuffix("")
         both = QWidget()
         row = QHBoxLayout(both)
         row.setContentsMargins(0, 0, 0, 0)
