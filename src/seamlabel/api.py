@@ -16,6 +16,7 @@ from seamlabel.errors import Problem, SpecError
 from seamlabel.functions import target_of
 from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import image_info
+from seamlabel.overlap_needs import with_overlap
 from seamlabel.plan import resolve
 from seamlabel.results import Result, carry_out, table_field
 from seamlabel.signatures import checked_keywords
@@ -85,9 +86,10 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
         Channels that the backend gets, by index or name; needed where the image has several.
     tile_shape : "auto", int, tuple or callable
         Voxels per space axis that a tile owns; a callable is given (shape, dtype) of the level.
-    overlap : "auto", int, tuple or dict
+    overlap : "auto", "measure", int, tuple or dict
         Voxels per space axis that a tile reads more on every side. An int is capped at the tile's
-        extent along each axis.
+        extent along each axis. "auto" is what the backend says of its reach or of the diameter of
+        objects; "measure" finds it on the image first, in a minute at most.
     region : box or sequence of boxes, optional
         Segment only tiles that own voxels of these boxes; all else stays background. A box has a slice or
         a (start, stop) per axis of the labels (time, then space), in voxels of `level`: ``np.s_[:, 0:512]``.
@@ -176,6 +178,7 @@ def _carried_out(given: dict[str, Any]) -> Result:
     wishes, handed = _wishes(given, info)
     spec = RunSpec(**{**wishes, "image": path, "output": target})
     plan = (planned if given["unfinished"] == "resume" else resolve)(spec, info)
+    plan = with_overlap(plan, image if path is None else path, handed["segmenter"])
     handed |= {name: given[name] for name in ("keep", "unfinished", "progress", "on_event")}
     return carry_out(plan, image=None if path else image, measure=bool(table), retry=True, **handed)
 

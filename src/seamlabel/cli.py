@@ -145,7 +145,7 @@ def _add_segment(subs: _Subs) -> None:  # type: ignore[valid-type]
     _add_objects(add)
     tiles = add.add_argument_group("tiles")
     tiles.add_argument("--tile", metavar="N", help="1024, or 32,1024,1024, or auto")
-    tiles.add_argument("--overlap", metavar="N", help="32, or 4,32,32, or y=32,x=32, or auto")
+    tiles.add_argument("--overlap", metavar="N", help="32, or 4,32,32, or y=32,x=32, or auto, or measure")
     tiles.add_argument("--merge", metavar="RULE", help="iou (default), touching, face, or file.py:function")
     tiles.add_argument("--iou", type=float, metavar="X", help="least overlap of one object, 0 to 1")
     tiles.add_argument("--z-link", type=float, metavar="X", help="of one object in two planes; default: none")

@@ -116,6 +116,7 @@ def segment(args: Namespace) -> int:
     from seamlabel.engine.claim import planned
     from seamlabel.io.run_files import save_run_file
     from seamlabel.io.sources import image_info
+    from seamlabel.overlap_needs import with_overlap
     from seamlabel.plan import resolve
     from seamlabel.results import carry_out
 
@@ -124,6 +125,7 @@ def segment(args: Namespace) -> int:
         raise SpecError([Problem("image", "none given", "Give the path of an OME-Zarr")])
     goes_on = not (args.restart or args.plan)
     plan = (planned if goes_on else resolve)(spec, image_info(spec.image, output=spec.output))
+    plan = with_overlap(plan, spec.image)
     if args.save_spec:
         save_run_file(args.save_spec, spec)
     if args.plan:
@@ -230,7 +232,7 @@ def _pair(item: str) -> tuple[str, Any]:
 
 
 def _sizes(field: str, text: str | None) -> Any:
-    if text is None or text == "auto":
+    if text in (None, "auto", "measure"):
         return text
     if "=" in text:
         pairs = (part.partition("=") for part in text.split(","))

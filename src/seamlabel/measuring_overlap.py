@@ -6,10 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.api import method_fields
-from seamlabel.engine.survey import PARTS, PLACES, SECONDS, measure_needs
-from seamlabel.errors import Problem, SpecError
-from seamlabel.io.sources import image_info, open_source
-from seamlabel.plan import resolve
+from seamlabel.engine.survey import PLACES, SECONDS
+from seamlabel.overlap_needs import measured
 from seamlabel.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -77,35 +75,3 @@ def measure_overlap(  # noqa: PLR0913 - as `segment`, all but two by name
     # Labels go nowhere: what is in the image already is no hindrance.
     spec = RunSpec(**fields, level=level, channels=channels, planes=planes)
     return measured(spec, image if path is None else path, axes, segmenter, places, seconds, on_progress)
-
-
-def measured(
-    spec: RunSpec,
-    image: Any,
-    axes: str | None = None,
-    segmenter: Segmenter | None = None,
-    places: int = PLACES,
-    seconds: float = SECONDS,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> OverlapNeeds:
-    """Measure with the method of a spec; see `measure_overlap`."""
-    if places < 1 or not seconds > 0:
-        field = "seconds" if places >= 1 else "places"
-        raise SpecError([Problem(field, "it is not positive", "Give a larger number, or leave it out")])
-    info = image_info(image, axes=axes)
-    plan = resolve(
-        spec.replace(image=None, output=None, overlap="auto", tile_shape="auto", region=None), info
-    )
-    source = open_source(image, plan.info, spec.level, plan.channels)
-    work = measure_needs(plan, source, segmenter=segmenter, places=places, seconds=seconds)
-    while True:
-        try:
-            told = next(work)
-        except StopIteration as end:
-            found: OverlapNeeds = end.value
-            break
-        if on_progress:
-            on_progress(*told)
-    if on_progress:
-        on_progress(PARTS, PARTS)
-    return found

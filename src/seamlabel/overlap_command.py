@@ -42,7 +42,7 @@ def add_command(subs: Any) -> None:
 
 def command(args: Namespace) -> int:
     """Measure, and print what the method needs and how to run it so."""
-    from seamlabel.measuring_overlap import measured
+    from seamlabel.overlap_needs import measured
 
     chosen = {"level": args.level, "planes": args.planes}
     fields = {name: value for name, value in chosen.items() if value is not None}

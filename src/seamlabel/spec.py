@@ -24,7 +24,7 @@ Natural = Annotated[int, Field(ge=0)]
 
 _FIXES = {
     "tile_shape": "Give voxels per space axis, 1 or more: 1024, (32, 512, 512) or 'auto'",
-    "overlap": "Give voxels per space axis, 0 or more: 32, (4, 32, 32), {'y': 32, 'x': 32} or 'auto'",
+    "overlap": "Give voxels per space axis, 0 or more: 32, (4, 32, 32), {'y': 32}, 'auto' or 'measure'",
     "executor": "Use 'auto', 'serial', 'threads', 'processes' or 'dask'",
     "merge": "Use 'iou', 'touching', 'face' or 'file.py:function'",
     "rule": "Use 'iou', 'touching', 'face' or 'file.py:function'",
@@ -144,7 +144,9 @@ def _size(value: Any) -> Any:
 Channel = Annotated[int, Field(strict=True, ge=0)] | str
 Params = Annotated[dict[str, Any], BeforeValidator(_plain)]
 Sizes = Annotated[Auto | Positive | tuple[Positive, ...], BeforeValidator(_plain)]
-Overlap = Annotated[Auto | Natural | tuple[Natural, ...] | dict[str, Natural], BeforeValidator(_plain)]
+Overlap = Annotated[
+    Literal["auto", "measure"] | Natural | tuple[Natural, ...] | dict[str, Natural], BeforeValidator(_plain)
+]
 MinSize = Annotated[Natural | str, BeforeValidator(_size)]
 MaxSize = Annotated[Positive | str, BeforeValidator(_size)]
 Limit = Annotated[float, Field(allow_inf_nan=False)]
@@ -176,9 +178,9 @@ class RunSpec(_Spec):
         Which channels the backend gets, by index or name. None where there is just one.
     tile_shape : "auto", int or tuple of int
         Shape of the tiles' cores in voxels of that level, for the space axes.
-    overlap : "auto", int, tuple of int or dict
+    overlap : "auto", "measure", int, tuple of int or dict
         Voxels per space axis that a tile reads past its core, on every side. An int is capped at
-        the tile's extent along each axis.
+        the tile's extent along each axis. "measure": found on the image before a run; "auto" till then.
     region : tuple of boxes, or None
         Segment only tiles that own voxels of these boxes; None is the whole image. A box is a
         (start, stop) per axis of the labels (time, then space), in voxels of that level; a stop of None

@@ -174,7 +174,7 @@ class TilesForm(Section):
     def set_values(self, tile_shape: Any, overlap: Any) -> None:
         """Show these values."""
         self.shape.set_value(tile_shape)
-        self.overlap.set_value(overlap)
+        self.overlap.set_value("auto" if overlap == "measure" else overlap)  # here there is a button for it
 
     def set_spec(self, spec: RunSpec) -> None:
         """Show all that a spec says of tiles."""
