@@ -1,0 +1,1 @@
+"""Dense predictions of tiles blended into one map: weights, accumulation, finishing."""

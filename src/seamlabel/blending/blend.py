@@ -1,0 +1,248 @@
+"""`Blend`: predictions of patches, in any order and from any number of workers, become one map.
+
+A block of the map is kept in memory from its first patch to its last, then written once. Every block sums
+its patches in one order, whatever the order they come in: the map has the same bits. Knows no model.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel.blending.blocks import Blocks, block_shape
+from seamlabel.blending.finishing import FINISHES, cast, finish
+from seamlabel.blending.sums import STATS, Prediction, Sums
+from seamlabel.blending.windows import PatchWeights
+from seamlabel.errors import SeamlabelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from seamlabel.patch_grid import PatchGrid
+
+_TOLD = 8
+
+
+class Blend:
+    """Blends predictions of a grid's patches.
+
+    Parameters
+    ----------
+    grid : PatchGrid
+        The patches.
+    out : array or mapping of str to array
+        What is written to, ``out[box] = block``: numpy or zarr, of the grid's shape, with a leading axis
+        of channels where predictions have one. For several `stats` an array each, by name.
+    weights : str, Border, callable or array
+        See `seamlabel.blending.windows.PatchWeights`. ``"crop"`` takes each voxel from one patch: exact
+        where a model sees no further than half of the overlap. All others are approximations, for models
+        that see further.
+    stats : tuple of str
+        ``"mean"``; ``"disagreement"``: the weighted variance of what patches say of a voxel; ``"sigma"``:
+        the standard deviation of the mixture, from that and from the variances that are added.
+    finalize : {"softmax", "argmax", "sigmoid"}, callable or None
+        Done to each finished block of the mean, so that a map of many classes is never there as a whole.
+    missing : "error" or number
+        What voxels get whose patches did not all come, or that are in none.
+    precise : bool
+        Sum in float64 instead of float32.
+    done : collection of int
+        Blocks that are written already: nothing is added to them.
+    on_block : callable, optional
+        Called with the number of every block once it is written.
+
+    Raises
+    ------
+    ValueError
+        If shapes, weights or stats do not fit; or voxels are in no patch and `missing` is "error".
+    """
+
+    def __init__(  # noqa: PLR0913 - one object, options by name
+        self,
+        grid: PatchGrid,
+        out: Any,
+        weights: Any = "crop",
+        *,
+        stats: tuple[str, ...] = ("mean",),
+        finalize: str | Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+        missing: str | float = "error",
+        precise: bool = False,
+        done: Collection[int] = (),
+        on_block: Callable[[int], None] | None = None,
+    ) -> None:
+        self.grid, self.weights, self.stats = grid, PatchWeights(grid, weights), stats
+        self.outs: Mapping[str, Any] = out if isinstance(out, dict) else {stats[0]: out}
+        self.finalize, self.missing, self.on_block = finalize, missing, on_block
+        self._float = np.dtype(np.float64 if precise else np.float32)
+        first = next(iter(self.outs.values()))
+        self.blocks = Blocks(grid, self.weights, block_shape(first, grid))
+        self._check()
+        self.has_channels = len(first.shape) == grid.ndim + 1
+        self._sums: dict[int, Sums] = {}
+        self._done = set(done)
+        self._held: dict[int, tuple[NDArray[Any], Any]] = {}
+        self._order = self.needed()
+        self._next = next(self._order, None)
+        self._added: set[int] = set()
+        self._lock = threading.Lock()
+
+    def _check(self) -> None:
+        if set(self.stats) - set(STATS) or set(self.stats) != set(self.outs):
+            msg = f"stats {self.stats} and outputs {tuple(self.outs)} must be the same, of {', '.join(STATS)}"
+            raise ValueError(msg)
+        for name, out in self.outs.items():
+            shape = tuple(out.shape)
+            if shape[-self.grid.ndim :] != self.grid.shape or len(shape) > self.grid.ndim + 1:
+                msg = f"the output '{name}' has shape {shape}, the grid has {self.grid.shape}"
+                raise ValueError(msg)
+        if isinstance(self.finalize, str) and self.finalize not in FINISHES:
+            msg = f"finalize {self.finalize!r} is none of {', '.join(FINISHES)}, and no function"
+            raise ValueError(msg)
+        if self.missing == "error" and self.blocks.covered().shape != self.grid.shape:
+            msg = f"edge '{self.grid.edge}' leaves voxels in no patch: say what they get, such as missing=0"
+            raise ValueError(msg)
+
+    def needed(self) -> Iterator[int]:
+        """Yield the patches that blocks still wait for, in the order in which least is kept in memory."""
+        return self.blocks.order(frozenset(self._done))
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept: of blocks that wait for patches, and of patches that wait for their turn."""
+        waiting = [v for pair in self._held.values() for v in pair if v is not None]
+        return sum(sums.nbytes for sums in self._sums.values()) + sum(v.nbytes for v in waiting)
+
+    def add(self, number: int, values: NDArray[Any], variance: NDArray[Any] | None = None) -> bool:
+        """Add what a model says of a patch.
+
+        Parameters
+        ----------
+        number : int
+            Which patch.
+        values : array, (channels, *patch) or patch
+            Over the whole patch, padding included.
+        variance : array, optional
+            The model's variance of each value, for ``"sigma"``.
+
+        Returns
+        -------
+        bool
+            False if it was added before: a patch counts once.
+
+        Raises
+        ------
+        ValueError
+            If the shape is not that of the patch.
+        """
+        found = self._shaped(number, values)
+        spread = None if variance is None else self._shaped(number, variance)
+        with self._lock:
+            if number in self._added:
+                return False
+            self._added.add(number)
+            if self.weights.exclusive:  # no order of summing
+                self._take(number, found, spread)
+                return True
+            if all(block in self._done for block, _ in self.blocks.parts(number)):
+                return True  # it lies in the padding, or what it was for is written
+            self._held[number] = found, spread
+            while self._next is not None and self._next in self._held:
+                self._take(self._next, *self._held.pop(self._next))
+                self._next = next(self._order, None)
+        return True
+
+    def finish(self) -> None:
+        """Write the blocks that are left.
+
+        Raises
+        ------
+        SeamlabelError
+            If patches are missing, and nothing is said of what their voxels get.
+        """
+        with self._lock:
+            order = list(self.needed())
+            absent = [number for number in order if number not in self._added]
+            if absent and self.missing == "error":
+                told = ", ".join(map(str, absent[:_TOLD])) + (", …" if len(absent) > _TOLD else "")
+                msg = f"{len(absent)} of {len(self.grid)} patches are missing: {told}"
+                raise SeamlabelError(msg, "Predict them, or say what their voxels get: missing=0")
+            for number in order:
+                if number in self._held:
+                    self._take(number, *self._held.pop(number))
+            for block in range(len(self.blocks)):
+                if block not in self._done:
+                    self._write(block, self._sums.pop(block, None), absent)
+
+    def _shaped(self, number: int, values: Any) -> NDArray[Any]:
+        found, shape = np.asarray(values), self.grid[number].box.shape
+        fits = found.shape[found.ndim - self.grid.ndim :] == shape
+        if found.ndim == self.grid.ndim and fits and not self.has_channels:
+            return found[None]
+        channels = None
+        if self.finalize is None:
+            channels = next(iter(self.outs.values())).shape[0] if self.has_channels else 1
+        if found.ndim != self.grid.ndim + 1 or not fits or channels not in (None, found.shape[0]):
+            wanted = (channels or "channels", *shape) if self.has_channels else shape
+            msg = f"the prediction of patch {number} has shape {found.shape}, not {wanted}"
+            raise ValueError(msg)
+        return found
+
+    def _take(self, number: int, values: NDArray[Any], spread: Any) -> None:
+        """Add a patch whose turn it is to its blocks; write those that are complete."""
+        patch, parts = self.grid[number], list(self.blocks.parts(number))
+        inside = self.blocks.inside(number)
+        cut: tuple[Any, ...] = (..., *inside.relative_to(patch.box).slices)
+        values, spread = values[cut], None if spread is None else spread[cut]
+        found = Prediction(values, values, None, spread)
+        if not self.weights.exclusive:
+            found.weight = self.weights.of(patch.index, inside).astype(self._float, copy=False)
+            found.weighted = values * found.weight
+        for block, box in parts:
+            if block in self._done:
+                continue
+            whole = self.blocks.box(block)
+            sums = self._sums.get(block) or self._begin(block, len(values))
+            here, there = ((..., *box.relative_to(origin).slices) for origin in (whole, inside))
+            sums.add(here, there, found)
+            if not sums.left:
+                self._write(block, self._sums.pop(block), ())
+
+    def _begin(self, block: int, channels: int) -> Sums:
+        shape = (channels, *self.blocks.box(block).shape)
+        sums = Sums(self.blocks.expected(block), shape, self._float, self.stats, self.weights)
+        self._sums[block] = sums
+        return sums
+
+    def _write(self, block: int, sums: Sums | None, absent: Sequence[int]) -> None:
+        box, holes = self.blocks.box(block), self._holes(block, absent)
+        maps = sums.maps() if sums is not None else {}
+        for name, out in self.outs.items():
+            found, dtype = maps.get(name), np.dtype(out.dtype)
+            lead = (slice(None),) * (len(out.shape) - self.grid.ndim)
+            if found is None:
+                found = np.full((out.shape[0] if lead else 1, *box.shape), self.missing, dtype)
+            else:
+                found = finish(found, self.finalize) if name == "mean" else found
+                found = cast(found if holes is None else np.where(holes, self.missing, found), dtype)
+            out[(*lead, *box.slices)] = found if lead else found[0]
+        self._done.add(block)
+        if self.on_block:
+            self.on_block(block)
+
+    def _holes(self, block: int, absent: Sequence[int]) -> Any:
+        """Return the voxels of a block that get `missing`; None if there are none."""
+        box = self.blocks.box(block)
+        inside = box.intersect(self.blocks.covered())
+        if inside.size == box.size and not absent:
+            return None
+        holes = np.ones(box.shape, bool)
+        holes[inside.relative_to(box).slices] = False
+        for number in absent:
+            part = self.blocks.inside(number).intersect(box)
+            if part.size:
+                holes[part.relative_to(box).slices] = True
+        return holes
