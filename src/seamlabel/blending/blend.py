@@ -48,6 +48,8 @@ class Blend:
         Done to each finished block of the mean, so that a map of many classes is never there as a whole.
     missing : "error" or number
         What voxels get whose patches did not all come, or that are in none.
+    channels : int, optional
+        How many predictions have, where `finalize` makes another number of them.
     precise : bool
         Sum in float64 instead of float32.
     done : collection of int
@@ -70,6 +72,7 @@ class Blend:
         stats: tuple[str, ...] = ("mean",),
         finalize: str | Callable[[NDArray[Any]], NDArray[Any]] | None = None,
         missing: str | float = "error",
+        channels: int | None = None,
         precise: bool = False,
         done: Collection[int] = (),
         on_block: Callable[[int], None] | None = None,
@@ -82,6 +85,9 @@ class Blend:
         self.blocks = Blocks(grid, self.weights, block_shape(first, grid))
         self._check()
         self.has_channels = len(first.shape) == grid.ndim + 1
+        self.channels = channels
+        if finalize is None:
+            self.channels = first.shape[0] if self.has_channels else 1
         self._sums: dict[int, Sums] = {}
         self._done = set(done)
         self._held: dict[int, tuple[NDArray[Any], Any]] = {}
@@ -155,6 +161,20 @@ class Blend:
                 self._next = next(self._order, None)
         return True
 
+    def skip(self, number: int, value: float = 0) -> bool:
+        """Add a patch of which it is known that it holds this value everywhere; as `add`.
+
+        Raises
+        ------
+        ValueError
+            If it is not known how many channels predictions have.
+        """
+        if self.channels is None:
+            msg = "a patch is skipped before any was predicted: say how many channels there are"
+            raise ValueError(msg)
+        shape = (self.channels, *self.grid[number].box.shape)
+        return self.add(number, np.broadcast_to(np.asarray(value, self._float), shape))
+
     def finish(self) -> None:
         """Write the blocks that are left.
 
@@ -182,11 +202,9 @@ class Blend:
         fits = found.shape[found.ndim - self.grid.ndim :] == shape
         if found.ndim == self.grid.ndim and fits and not self.has_channels:
             return found[None]
-        channels = None
-        if self.finalize is None:
-            channels = next(iter(self.outs.values())).shape[0] if self.has_channels else 1
-        if found.ndim != self.grid.ndim + 1 or not fits or channels not in (None, found.shape[0]):
-            wanted = (channels or "channels", *shape) if self.has_channels else shape
+        self.channels = self.channels or (found.shape[0] if found.ndim == self.grid.ndim + 1 else None)
+        if found.ndim != self.grid.ndim + 1 or not fits or found.shape[0] != self.channels:
+            wanted = (self.channels or "channels", *shape) if self.has_channels else shape
             msg = f"the prediction of patch {number} has shape {found.shape}, not {wanted}"
             raise ValueError(msg)
         return found

@@ -1,0 +1,132 @@
+"""Predicts the patches that a blend waits for, several at once, and adds what comes back.
+
+Patches are begun in the order in which the blend wants them, and no more of them than there are workers
+are ahead of it. Knows no model and no storage.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel.errors import TileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from seamlabel.blending.blend import Blend
+    from seamlabel.geometry import Box
+
+_AHEAD = 2
+"""Patches begun per worker."""
+
+
+def predict(
+    blend: Blend,
+    read: Callable[[Box], NDArray[Any]],
+    model: Callable[[NDArray[Any]], Any],
+    *,
+    workers: int = 1,
+    retries: int = 0,
+    skip: Callable[[Box], bool] | None = None,
+    skipped: float = 0.0,
+    batch: int = 1,
+) -> Iterator[int]:
+    """Predict every patch that is needed; yield its number once it was added. The blend is finished then.
+
+    Parameters
+    ----------
+    blend : Blend
+        What waits for patches.
+    read : callable
+        ``read(box)`` gives the pixels of a patch, shape (channels, *patch) or patch.
+    model : callable
+        Returns values of shape (outputs, *patch) or patch; or a pair of these and of their variances. For
+        a batch it gets and returns arrays with an axis for the patches in front.
+    workers : int
+        Threads that read and predict.
+    retries : int
+        How often a patch that fails is tried again.
+    skip : callable, optional
+        ``skip(box)`` says that nothing is to be predicted in a patch: it has `skipped` everywhere.
+    skipped : float
+        The value of such patches.
+    batch : int
+        Patches that the model gets at once; 0 or 1: one, without an axis for them.
+
+    Raises
+    ------
+    TileError
+        If a patch fails; says which, and why.
+    """
+    work = _Work(blend, read, model, retries, skip, skipped, batch)
+    with ThreadPoolExecutor(max(1, workers), thread_name_prefix="seamlabel-blend") as pool:
+        running: deque[tuple[list[int], Future[None]]] = deque()
+        try:
+            for group in _groups(blend.needed(), max(1, batch)):
+                running.append((group, pool.submit(work, group)))
+                if len(running) >= _AHEAD * max(1, workers):
+                    yield from _ended(running)
+            while running:
+                yield from _ended(running)
+        finally:
+            for _, future in running:
+                future.cancel()
+    blend.finish()
+
+
+def _groups(numbers: Iterator[int], size: int) -> Iterator[list[int]]:
+    group: list[int] = []
+    for number in list(numbers):
+        group.append(number)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _ended(running: deque[tuple[list[int], Future[None]]]) -> Iterator[int]:
+    group, future = running.popleft()
+    future.result()
+    yield from group
+
+
+class _Work:
+    """Reads, predicts and adds patches."""
+
+    def __init__(self, blend: Blend, read: Any, model: Any, retries: int, *skip_and_batch: Any) -> None:
+        self.blend, self.read, self.model, self.retries = blend, read, model, retries
+        self.skip, self.skipped, self.batch = skip_and_batch
+
+    def __call__(self, group: list[int]) -> None:
+        for left in range(self.retries, -1, -1):
+            try:
+                return self._predict(group)
+            except Exception as error:  # a model raises what it likes
+                if not left:
+                    raise TileError(group[0], f"{type(error).__name__}: {error}") from error
+        return None
+
+    def _predict(self, group: list[int]) -> None:
+        wanted = []
+        for number in group:
+            box = self.blend.grid[number].box
+            if self.skip is not None and self.skip(box):
+                self.blend.skip(number, self.skipped)
+            else:
+                wanted.append(number)
+        if not wanted:
+            return
+        pixels = [self.read(self.blend.grid[number].box) for number in wanted]
+        answer = self.model(np.stack(pixels) if self.batch > 1 else pixels[0])
+        values, variances = answer if isinstance(answer, tuple) else (answer, None)
+        for place, number in enumerate(wanted):
+            one = values[place] if self.batch > 1 else values
+            spread = None if variances is None else variances[place] if self.batch > 1 else variances
+            self.blend.add(number, np.asarray(one), None if spread is None else np.asarray(spread))
