@@ -10,10 +10,12 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seamlabel.axes import parse_axes
 from seamlabel.errors import OutputError
-from seamlabel.io.ngff import images
-from seamlabel.io.ngff.images import area_mean, write_image
+from seamlabel.io.ngff import layout
+from seamlabel.io.ngff.images import write_image
 from seamlabel.io.ngff.model import open_image
+from seamlabel.io.ngff.pyramid import area_mean, pyramid
 
 
 def stream(path, pixels, **options):
@@ -101,8 +103,7 @@ def test_an_area_mean_is_the_mean_over_each_box(shape, steps, dtype):
 
 def test_the_pyramid_ends_at_512_and_leaves_thick_planes_alone(tmp_path):
     def shapes(shape, axes, scale=None):
-        described = images._described(axes, shape, None)
-        levels = images._pyramid(described, shape, tuple(scale or (1.0,) * len(shape)), None)
+        levels = pyramid(parse_axes(axes), shape, tuple(scale or (1.0,) * len(shape)), None)
         return [level.shape for level in levels]
 
     assert shapes((512, 512), "yx") == [(512, 512)]
@@ -116,7 +117,8 @@ def test_the_pyramid_ends_at_512_and_leaves_thick_planes_alone(tmp_path):
 
 
 def test_blocks_are_whole_chunks_of_bounded_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "BLOCK_BYTES", 64 * 64 * 2)
+    monkeypatch.setattr(layout, "BLOCK_BYTES", 64 * 64 * 2)
+    monkeypatch.setattr(layout, "MOST_BLOCK_BYTES", 64 * 64 * 2)
     pixels = np.random.default_rng(0).integers(0, 4000, (3, 100, 130), dtype="uint16")
     boxes = stream(tmp_path / "a.zarr", pixels, axes="cyx", chunks=(1, 32, 32), levels=2)
     assert sum(box.size for box in boxes) == pixels.size
@@ -162,3 +164,43 @@ def test_arguments_that_do_not_fit_are_refused_before_anything_is_written(tmp_pa
 def test_a_block_of_the_wrong_shape_is_refused(tmp_path):
     with pytest.raises(ValueError, match="shape"):
         write_image(tmp_path / "a.zarr", (20, 30), "uint8", lambda box: np.zeros((3, 3)), axes="yx")
+
+
+@pytest.mark.parametrize("axes", ["yx", "zyx", "tczyx"])
+def test_shards_hold_whole_chunks_on_every_level_and_change_no_pixel(tmp_path, axes):
+    sizes = {"t": 2, "c": 2, "z": 70, "y": 75, "x": 91}
+    pixels = np.random.default_rng(0).integers(0, 4000, tuple(sizes[a] for a in axes), dtype="uint16")
+    cut = {"chunks": (1,) * (len(axes) - 2) + (16, 16), "levels": 3, "axes": axes}
+    stream(tmp_path / "plain.zarr", pixels, **cut)
+    stream(tmp_path / "sharded.zarr", pixels, **cut, shards=(1,) * (len(axes) - 2) + (64, 48))
+    plain, sharded = (open_image(tmp_path / f"{n}.zarr").arrays for n in ("plain", "sharded"))
+    for one, other in zip(plain, sharded, strict=True):
+        assert other.shards[-2:] == (64, 48)
+        assert np.array_equal(one[:], other[:])
+    with pytest.raises(ValueError, match=r"0\.5 only"):
+        stream(tmp_path / "old.zarr", pixels, **cut, shards=(64,) * len(axes), version="0.4")
+
+
+@given(
+    st.tuples(st.integers(1, 140), st.integers(1, 90), st.integers(1, 70)),
+    st.tuples(st.sampled_from([1, 4, 16]), st.sampled_from([8, 16]), st.sampled_from([8, 24])),
+    st.integers(1, 5),
+    st.sampled_from([1 << 9, 1 << 12, 1 << 16]),
+)
+def test_every_file_of_every_level_has_one_owner(shape, chunks, levels, room):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "BLOCK_BYTES", room)
+        patch.setattr(layout, "MOST_BLOCK_BYTES", 2 * room)
+        plan = layout.layout(shape, "uint16", axes="zyx", chunks=chunks, levels=levels)
+        stages = plan.stages()
+    assert [n for stage in stages for n in stage.levels] == list(range(len(plan.levels)))
+    for stage in stages:
+        for number in stage.levels:
+            steps = [
+                b // a
+                for a, b in zip(plan.levels[stage.base].factor, plan.levels[number].factor, strict=True)
+            ]
+            box, whole, side = stage.grid.tile_shape, plan.levels[number].shape, plan.cell(number)
+            for b, s, n, m, c in zip(box, steps, plan.levels[stage.base].shape, whole, side, strict=True):
+                assert b == n or b % s == 0
+                assert b == n or (b // s) % c == 0 or c >= m == -(-b // s)

@@ -16,9 +16,9 @@ from napari.utils.notifications import show_info
 from seamlabel.axes import Axis, ImageInfo, parse_axes
 from seamlabel.engine.saving import save_labels
 from seamlabel.errors import OutputError, SeamlabelError
-from seamlabel.io.ngff.images import pyramid_levels
 from seamlabel.io.ngff.model import label_names, open_image
 from seamlabel.io.ngff.places import image_around
+from seamlabel.io.ngff.pyramid import pyramid_levels
 from seamlabel.napari.layers.pictures import KNOWN_AXES, OWN, USUAL_AXES, normal_path, unit_name
 from seamlabel.napari.names import free_name
 

@@ -1,17 +1,18 @@
 """`ChunkFiles`: whole chunks of a local zarr array, written and read as the files that they are.
 
 zarr-python costs about a millisecond per call and a second copy of the pixels. Fits the arrays that
-`seamlabel.io.ngff.store.create_array` makes without shuffle (C order, zstd, fill value 0, nested
+`seamlabel.io.ngff.store.create_array` makes without shards (C order, zstd, fill value 0, nested
 folders); the bytes are those that zarr-python would write. Knows no metadata and no NGFF.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numcodecs import Zstd
+from numcodecs import Blosc, Zstd
 
 from seamlabel.geometry import Box
 from seamlabel.io.ngff.store import ZSTD_LEVEL
@@ -42,6 +43,8 @@ class ChunkFiles:
         numpy name; stored little endian.
     zarr_format : {2, 3}
         Says how the files are named.
+    shuffle : bool
+        As `create_array` was told.
     """
 
     def __init__(
@@ -52,12 +55,13 @@ class ChunkFiles:
         dtype: str,
         *,
         zarr_format: ZarrFormat,
+        shuffle: bool = False,
     ) -> None:
         self._folder = folder / "c" if zarr_format == 3 else folder
         self._shape = shape
         self._chunks = chunks
         self._dtype = np.dtype(dtype).newbyteorder("<")
-        self._zstd = Zstd(level=ZSTD_LEVEL)
+        self._codec = Blosc("zstd", ZSTD_LEVEL, Blosc.SHUFFLE) if shuffle else Zstd(level=ZSTD_LEVEL)
 
     def write(self, box: Box, labels: Labels) -> None:
         """Write a box made of whole chunks, or cut by the array's end; chunks of zeros get no file.
@@ -96,7 +100,7 @@ class ChunkFiles:
                 buffer[...] = 0
             inside = buffer[tuple(map(slice, part.shape))]
             np.copyto(inside, part, casting="unsafe")
-            _save(file, self._zstd.encode(buffer))
+            _save(file, self._codec.encode(buffer))
 
     def read(self, box: Box) -> Labels:
         """Return the labels of any box inside the array; 0 where no chunk was written.
@@ -113,10 +117,18 @@ class ChunkFiles:
                 packed = file.read_bytes()
             except FileNotFoundError:
                 continue
-            self._zstd.decode(packed, buffer)
+            self._codec.decode(packed, buffer)
             part = chunk.intersect(box)
             out[part.relative_to(box).slices] = buffer[part.relative_to(chunk).slices]
         return out
+
+    def size(self, box: Box) -> int:
+        """Return the bytes on disk of the chunks that meet a box."""
+        found = 0
+        for file, _ in self._files(box):
+            with suppress(FileNotFoundError):
+                found += file.stat().st_size
+        return found
 
     def _files(self, box: Box) -> Iterator[tuple[Path, Box]]:
         """Yield the file and the whole box of each chunk that meets a box."""

@@ -1,44 +1,139 @@
-"""`write_image`: streams an image of any size into a new OME-Zarr with a pyramid of area means.
+"""New OME-Zarr images: `ImageWriter` writes them block by block, `write_image` all in one call.
 
-Bounded memory: a few blocks of some 16 MB. Knows nothing of labels (their pyramids are sampled).
+Bounded memory: a block of some 16 MB and its means. An image's metadata come last: until then no reader
+takes it for one. Knows nothing of labels (their pyramids are sampled).
 """
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seamlabel.axes import Axis, LevelInfo, parse_axes
 from seamlabel.errors import OutputError
-from seamlabel.geometry import Box, TileGrid
-from seamlabel.io.ngff.documents import ZarrFormat, group_format, make_group, write_attributes
-from seamlabel.io.ngff.metadata import group_attributes, multiscale
+from seamlabel.io.ngff.chunkfiles import ChunkFiles
+from seamlabel.io.ngff.documents import group_format, make_group, write_attributes
+from seamlabel.io.ngff.layout import halved, layout
+from seamlabel.io.ngff.metadata import group_attributes, multiscale, writing_attributes
+from seamlabel.io.ngff.pyramid import area_mean
 from seamlabel.io.ngff.store import create_array
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-BLOCK_BYTES = 16_000_000
-COARSEST = 512
-"""The pyramid goes on until y and x of the coarsest level are no longer than this."""
-_FORMATS: dict[str, ZarrFormat] = {"0.4": 2, "0.5": 3}
-_CHUNKS_2D = (512, 512)
-_CHUNKS_3D = (64, 128, 128)
+    from seamlabel.geometry import Box
+    from seamlabel.io.ngff.layout import ImageLayout, Stage
+
+    Window = dict[int, tuple[float, float]]
+    """Lowest and highest value by channel."""
 
 
-@dataclass(frozen=True)
-class _Level:
-    shape: tuple[int, ...]
-    factor: tuple[int, ...]
-    """Voxels of level 0 per voxel."""
+class ImageWriter:
+    """Writes the arrays of one image; blocks of a stage may be written in any order, from many threads.
+
+    Parameters
+    ----------
+    folder : Path
+        Becomes the image.
+    plan : ImageLayout
+        How it is to lie there.
+    """
+
+    def __init__(self, folder: Path, plan: ImageLayout) -> None:
+        self.folder, self.plan = folder, plan
+        self._steps = [
+            tuple(b // a for a, b in zip(one.factor, other.factor, strict=True))
+            for one, other in zip(plan.levels, plan.levels[1:], strict=False)
+        ]
+        self._files = [
+            ChunkFiles(
+                folder / str(number),
+                level.shape,
+                plan.shards or plan.cell(number),
+                plan.dtype,
+                zarr_format=plan.zarr_format,
+                shuffle=True,
+            )
+            for number, level in enumerate(plan.levels)
+        ]
+        self.arrays: list[Any] = []
+        """The zarr array of every level, once they are made."""
+
+    def create(self) -> None:
+        """Make the group, which says that it is being written, and its arrays; chunks there are kept."""
+        make_group(self.folder, self.plan.zarr_format, writing_attributes())
+        for number, level in enumerate(self.plan.levels):
+            place = self.folder / str(number)
+            for name in ("zarr.json", ".zarray", ".zattrs"):
+                (place / name).unlink(missing_ok=True)
+            array = create_array(
+                place,
+                level.shape,
+                self.plan.dtype,
+                self.plan.chunks,
+                zarr_format=self.plan.zarr_format,
+                names=tuple(self.plan.names),
+                shuffle=True,
+                shards=self.plan.shards,
+            )
+            self.arrays.append(array)
+
+    def write(self, stage: Stage, box: Box, pixels: NDArray[Any]) -> None:
+        """Write what a block gives of every level of its stage.
+
+        Parameters
+        ----------
+        stage : Stage
+            Of the layout.
+        box : Box
+            One of the stage's blocks, in voxels of its base.
+        pixels : ndarray
+            The base there.
+
+        Raises
+        ------
+        ValueError
+            If the pixels have another shape than the box.
+        OSError
+            If a file cannot be written.
+        """
+        if pixels.shape != box.shape:
+            msg = f"the block at {box} has shape {pixels.shape}, not {box.shape}"
+            raise ValueError(msg)
+        for number, there in self._boxes(stage, box):
+            if number > stage.base:
+                pixels = area_mean(pixels, self._steps[number - 1])
+            if number not in stage.levels:
+                continue
+            if self.plan.shards:
+                self.arrays[number][there.slices] = pixels
+            else:
+                self._files[number].write(there, pixels)
+
+    def size(self, stage: Stage, box: Box) -> int:
+        """Return the bytes on disk of what a block gives."""
+        boxes = self._boxes(stage, box)
+        return sum(self._files[number].size(there) for number, there in boxes if number in stage.levels)
+
+    def _boxes(self, stage: Stage, box: Box) -> list[tuple[int, Box]]:
+        """Return the base and what is written with the boxes that a block covers there."""
+        found = [(stage.base, box)]
+        for number in range(stage.base, stage.levels.stop - 1):
+            box = halved(box, self._steps[number], self.plan.levels[number + 1].shape)
+            found.append((number + 1, box))
+        return found
+
+    def finish(self, channels: Sequence[str] | None, window: Window) -> None:
+        """Make it an image: one put of the group's attributes."""
+        placed = [(str(i), *level.place(self.plan.scale)) for i, level in enumerate(self.plan.levels)]
+        image = multiscale(self.folder.name.split(".")[0], self.plan.axes, placed)
+        more = {"omero": _omero(channels, window, np.dtype(self.plan.dtype))} if channels else {}
+        write_attributes(self.folder, group_attributes(self.plan.zarr_format, image, more))
 
 
 def write_image(  # noqa: PLR0913 - one call, options by name
@@ -53,6 +148,7 @@ def write_image(  # noqa: PLR0913 - one call, options by name
     channels: Sequence[str] | None = None,
     version: str = "0.5",
     chunks: tuple[int, ...] | None = None,
+    shards: tuple[int, ...] | None = None,
     levels: int | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -85,6 +181,8 @@ def write_image(  # noqa: PLR0913 - one call, options by name
         NGFF version: 0.5 in zarr 3, 0.4 in zarr 2.
     chunks : tuple of int, optional
         Chunk shape over all axes; by default 512 x 512, or 64 x 128 x 128 for volumes.
+    shards : tuple of int, optional
+        Voxels of the chunks that share a file, in 0.5; by default every chunk has its own.
     levels : int, optional
         Number of levels; by default until y and x are at most 512.
     overwrite : bool
@@ -98,34 +196,21 @@ def write_image(  # noqa: PLR0913 - one call, options by name
         If the arguments do not fit one another.
     """
     folder = Path(path)
-    described = _described(axes, shape, units)
-    steps = tuple(float(s) for s in scale) if scale is not None else (1.0,) * len(shape)
-    if version not in _FORMATS or len(steps) != len(shape) or (levels is not None and levels < 1):
-        msg = f"version {version!r} (0.4 or 0.5), scale {scale} for shape {shape}, levels {levels}"
-        raise ValueError(msg)
+    cut: dict[str, Any] = {"chunks": chunks, "shards": shards, "levels": levels}
+    plan = layout(shape, dtype, axes=axes, scale=scale, units=units, version=version, **cut)
     _clear(folder, overwrite)
-    plan = _pyramid(described, shape, steps, levels)
-    cut = chunks or _default_chunks(described, shape)
-    zarr_format = _FORMATS[version]
-    make_group(folder, zarr_format, {})
-    same: dict[str, Any] = {"zarr_format": zarr_format, "names": tuple(axes), "shuffle": True}
-    arrays = [
-        create_array(folder / str(number), level.shape, dtype, cut, **same)
-        for number, level in enumerate(plan)
-    ]
-    window = _write_levels(arrays, plan, block, axes.find("c"))
-    placed = [(str(i), *_place(level, steps)) for i, level in enumerate(plan)]
-    image = multiscale(folder.name.split(".")[0], described, placed)
-    more = {"omero": _omero(channels, window, np.dtype(dtype))} if channels else {}
-    write_attributes(folder, group_attributes(zarr_format, image, more))
-
-
-def _described(axes: str, shape: tuple[int, ...], units: Sequence[str | None] | None) -> tuple[Axis, ...]:
-    given = tuple(units) if units is not None else (None,) * len(axes)
-    if not len(axes) == len(shape) == len(given) or len(set(axes)) < len(axes):
-        msg = f"axes {axes!r}, shape {shape} and units {units} need one entry per axis"
-        raise ValueError(msg)
-    return tuple(Axis(axis.name, axis.kind, unit) for axis, unit in zip(parse_axes(axes), given, strict=True))
+    writer = ImageWriter(folder, plan)
+    writer.create()
+    window: Window = {}
+    for stage in plan.stages():
+        for tile in stage.grid:
+            first = stage.levels.start == stage.base
+            read = block if first else lambda box, level=stage.base: writer.arrays[level][box.slices]
+            pixels = np.asarray(read(tile.core))
+            writer.write(stage, tile.core, pixels)
+            if first:
+                widen(window, value_range(tile.core, pixels, axes.find("c")))
+    writer.finish(channels, window)
 
 
 def _clear(folder: Path, overwrite: bool) -> None:
@@ -140,119 +225,21 @@ def _clear(folder: Path, overwrite: bool) -> None:
     shutil.rmtree(folder)
 
 
-def _default_chunks(axes: tuple[Axis, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
-    space = [i for i, axis in enumerate(axes) if axis.tiled and shape[i] > 1]
-    sides = _CHUNKS_3D if len(space) > 2 else _CHUNKS_2D
-    cut = [1] * len(shape)
-    for axis, side in zip(reversed(space), reversed(sides), strict=False):
-        cut[axis] = min(side, shape[axis])
-    return tuple(cut)
-
-
-def _pyramid(
-    axes: tuple[Axis, ...], shape: tuple[int, ...], scale: tuple[float, ...], levels: int | None
-) -> list[_Level]:
-    """Return shapes and factors of all levels."""
-    found = [_Level(shape, (1,) * len(shape))]
-    lateral = [i for i, axis in enumerate(axes) if axis.name in ("y", "x")]
-    if not lateral:
-        lateral = [i for i, axis in enumerate(axes) if axis.tiled]
-    while len(found) < levels if levels else any(found[-1].shape[i] > COARSEST for i in lateral):
-        last = found[-1]
-        sizes = [s * f for s, f in zip(scale, last.factor, strict=True)]
-        fine = min((sizes[i] for i in lateral if last.shape[i] > 1), default=0.0)
-        steps = [1] * len(shape)
-        for i, axis in enumerate(axes):
-            thick = i not in lateral and (sizes[i] > 1.5 * fine or last.shape[i] < 64)
-            steps[i] = 2 if axis.tiled and last.shape[i] > 1 and not thick else 1
-        if max(steps) == 1:
-            break
-        found.append(
-            _Level(
-                tuple(-(-n // s) for n, s in zip(last.shape, steps, strict=True)),
-                tuple(f * s for f, s in zip(last.factor, steps, strict=True)),
-            )
-        )
+def value_range(box: Box, pixels: NDArray[Any], channel: int) -> Window:
+    """Return the range of finite values of each channel in a block; `channel` is their axis, or -1."""
+    first = box.start[channel] if channel >= 0 else 0
+    found = {}
+    for number, part in enumerate(np.moveaxis(pixels, channel, 0) if channel >= 0 else pixels[None], first):
+        if pixels.dtype.kind == "f" and not np.isfinite(part.sum()):
+            part = part[np.isfinite(part)]
+        if part.size:
+            found[number] = (float(part.min()), float(part.max()))
     return found
 
 
-def pyramid_levels(
-    axes: tuple[Axis, ...],
-    shape: tuple[int, ...],
-    scale: tuple[float, ...],
-    translation: tuple[float, ...],
-) -> tuple[LevelInfo, ...]:
-    """Return the levels that `write_image` would make of an image that lies at `translation`."""
-    levels = []
-    for number, level in enumerate(_pyramid(axes, shape, scale, None)):
-        size, moved = _place(level, scale)
-        place = tuple(t + m for t, m in zip(translation, moved, strict=True))
-        levels.append(LevelInfo(str(number), level.shape, level.shape, size, place))
-    return tuple(levels)
-
-
-def _place(level: _Level, scale: tuple[float, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return scale and translation of a level."""
-    return (
-        tuple(s * f for s, f in zip(scale, level.factor, strict=True)),
-        tuple(s * (f - 1) / 2 for s, f in zip(scale, level.factor, strict=True)),
-    )
-
-
-def _blocks(array: Any) -> Iterator[Box]:
-    """Yield boxes of whole chunks of some 16 MB, in raster order."""
-    sides = list(array.chunks)
-    for axis in reversed(range(len(sides))):
-        room = BLOCK_BYTES // (prod(sides) * array.dtype.itemsize)
-        sides[axis] *= max(1, min(room, -(-array.shape[axis] // sides[axis])))
-    for tile in TileGrid(array.shape, tuple(sides), (0,) * len(sides)):
-        yield tile.core
-
-
-def _write_levels(
-    arrays: list[Any], plan: list[_Level], block: Callable[[Box], NDArray[Any]], channel: int
-) -> dict[int, tuple[float, float]]:
-    """Write all levels, each from the finer one; return lowest and highest value of each channel."""
-    window: dict[int, tuple[float, float]] = {}
-    for box in _blocks(arrays[0]):
-        pixels = np.asarray(block(box))
-        if pixels.shape != box.shape:
-            msg = f"the block at {box} has shape {pixels.shape}, not {box.shape}"
-            raise ValueError(msg)
-        arrays[0][box.slices] = pixels
-        _widen(window, box, pixels, channel)
-    for finer, coarser, one, other in zip(arrays, arrays[1:], plan, plan[1:], strict=False):
-        steps = tuple(b // a for a, b in zip(one.factor, other.factor, strict=True))
-        for box in _blocks(coarser):
-            covered = Box(
-                tuple(a * s for a, s in zip(box.start, steps, strict=True)),
-                tuple(min(b * s, n) for b, s, n in zip(box.stop, steps, finer.shape, strict=True)),
-            )
-            coarser[box.slices] = area_mean(finer[covered.slices], steps)
-    return window
-
-
-def area_mean(pixels: NDArray[Any], steps: tuple[int, ...]) -> NDArray[Any]:
-    """Return means over boxes of `steps` (1 or 2 per axis) voxels; over what exists at odd ends.
-
-    Whole numbers are rounded to the nearest, halves to the even one.
-    """
-    mean: NDArray[Any] = pixels.astype(np.float32 if pixels.dtype.itemsize < 4 else np.float64)
-    for axis, step in enumerate(steps):
-        if step == 2:
-            mean = np.moveaxis(mean, axis, 0)
-            pairs = mean.shape[0] // 2
-            halved = np.add(mean[: 2 * pairs : 2], mean[1 : 2 * pairs : 2]) / 2
-            mean = np.moveaxis(np.concatenate([halved, mean[2 * pairs :]]), 0, axis)
-    return (mean if pixels.dtype.kind == "f" else np.rint(mean)).astype(pixels.dtype)
-
-
-def _widen(window: dict[int, tuple[float, float]], box: Box, pixels: NDArray[Any], channel: int) -> None:
+def widen(window: Window, more: Window) -> None:
     """Widen the range of values of each channel by those of a block."""
-    first = box.start[channel] if channel >= 0 else 0
-    parts = np.moveaxis(pixels, channel, 0) if channel >= 0 else pixels[None]
-    for number, part in enumerate(parts, first):
-        low, high = float(part.min()), float(part.max())
+    for number, (low, high) in more.items():
         old = window.get(number, (low, high))
         window[number] = (min(low, old[0]), max(high, old[1]))
 

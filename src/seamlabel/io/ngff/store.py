@@ -30,6 +30,7 @@ def create_array(
     zarr_format: ZarrFormat,
     names: tuple[str, ...],
     shuffle: bool = False,
+    shards: tuple[int, ...] | None = None,
 ) -> zarr.Array[Any]:
     """Make an array in this folder: little endian, C order, fill value 0, zstd level 1.
 
@@ -38,7 +39,7 @@ def create_array(
     folder : Path
         Becomes the array.
     shape, chunks : tuple of int
-        Voxels; chunks are cut at the shape.
+        Voxels; chunks are cut at the shape, but for those in shards.
     dtype : str
         numpy name.
     zarr_format : {2, 3}
@@ -47,13 +48,15 @@ def create_array(
         Names of the axes, kept as ``dimension_names`` in zarr 3.
     shuffle : bool
         Shuffle bytes before compression: good for intensities, bad for labels.
+    shards : tuple of int, optional
+        Voxels, made of whole chunks: chunks that share a file, in zarr 3 only.
     """
     little = np.dtype(dtype).newbyteorder("<")
     common: dict[str, Any] = {
         "store": str(folder),
         "shape": shape,
         "dtype": little,
-        "chunks": tuple(min(c, n) for c, n in zip(chunks, shape, strict=True)),
+        "chunks": chunks if shards else tuple(min(c, n) for c, n in zip(chunks, shape, strict=True)),
         "fill_value": 0,
         # zarr's own test for empty chunks costs as much as the write; callers skip empty boxes
         "config": {"write_empty_chunks": True},
@@ -74,5 +77,6 @@ def create_array(
         serializer=BytesCodec(endian="little") if little.itemsize > 1 else BytesCodec(endian=None),
         compressors=blosc if shuffle else ZstdCodec(level=ZSTD_LEVEL),
         filters=None,
+        shards=shards,
         dimension_names=names,
     )
