@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from seamlabel import commands, measuring, merge_command, overlap_command
+from seamlabel import commands, convert_command, measuring, merge_command, overlap_command
 from seamlabel.errors import IncompleteError, Problem, SeamlabelError, SpecError
 from seamlabel.spec import RunSpec
 from seamlabel.steps import STEPS
@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_merge(subs)
     measuring.add_command(subs)
     overlap_command.add_command(subs)
+    convert_command.add_command(subs)
     _add_view(subs)
     _add_demo(subs)
     for sub in subs.choices.values():
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _OPTIONS = {"tile_shape": "--tile", "merge.rule": "--merge", "again": "--again"}
+_OPTIONS |= {name: f"--{name}" for name in convert_command.OPTIONS}
 _Subs = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 

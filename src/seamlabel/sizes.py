@@ -57,11 +57,19 @@ def parse_size(text: str) -> tuple[Fraction, str, int]:
         msg = "not a size"
         raise ValueError(msg)
     number, word, power = found.groups()
-    unit = _SHORT.get(word.lower(), word.lower().removesuffix("s").replace("metre", "meter"))
-    if unit not in _METRES:
+    unit = unit_name(word)
+    if unit is None:
         msg = f"'{word}' is not a unit of length"
         raise ValueError(msg)
     return Fraction(number), unit, _POWERS[power]
+
+
+def unit_name(word: str) -> str | None:
+    """Return NGFF's name of a unit of length such as ``"µm"`` or ``"microns"``; None if it is not known."""
+    word = word.lower()
+    unit = _SHORT.get(word) or _SHORT.get(word.removesuffix("s"))
+    unit = unit or word.removesuffix("s").replace("metre", "meter")
+    return unit if unit in _METRES else None
 
 
 def size_in_voxels(

@@ -17,6 +17,7 @@ import zarr
 from seamlabel.io.blame import read_zarr
 from seamlabel.io.blocks import dask_blocks
 from seamlabel.io.direct import chunk_files
+from seamlabel.io.segments import Segments
 from seamlabel.io.spans import chunks_of, longest, parts
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class ChunkReader:
 
     Plain chunk files on a local disk are decoded directly (`seamlabel.io.direct`), chunks of other zarr
     arrays through zarr, one call for all that a box misses; dask computes one block at a time, in
-    the calling thread. Of other arrays, and where a chunk is larger than the cache, boxes are cut as
-    they are asked for. Safe to use from several threads.
+    the calling thread, and `Segments` a piece. Of other arrays, and where a chunk is larger than the
+    cache, boxes are cut as they are asked for. Safe to use from several threads.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class ChunkReader:
         """Chunks decoded so far, those decoded again counted again; 0 for arrays without chunks."""
         self._cache, self._lock = cache, Lock()
         self._files: ChunkFiles | None = chunk_files(array) if isinstance(array, zarr.Array) else None
-        self._blocks = dask_blocks(array)
+        self._blocks = array if isinstance(array, Segments) else dask_blocks(array)
         chunks: tuple[Chunks, ...] = tuple(array.chunks) if isinstance(array, zarr.Array) else ()
         if self._blocks:
             chunks = tuple(map(chunks_of, self._blocks.sizes))

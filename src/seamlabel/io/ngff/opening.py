@@ -166,6 +166,31 @@ def _is_array(path: Path) -> bool:
     return whole or (path / ".zarray").is_file()
 
 
+def open_level(text: str) -> zarr.Array[Any] | None:
+    """Open a folder that is a zarr array itself, read-only; None if it is none.
+
+    Raises
+    ------
+    ImageError
+        If it should not be read.
+    """
+    path = Path(text)
+    if not path.is_dir() or not _is_array(path):
+        return None
+    place = Folder(path)
+    documents = {name: place.document("", name) for name in _DOCUMENTS}
+    try:
+        size = check_array(documents["zarr.json"] or documents[".zarray"] or {})
+        array = zarr.open_array(place.store(), mode="r")
+    except Refused as error:
+        raise ImageError(f"{text} cannot be opened: {error}", error.hint) from None
+    except _ZARR as error:
+        raise ImageError(f"{text} cannot be opened: {error}", DAMAGED) from None
+    if array.shape != size.shape:
+        raise ImageError(f"{text} cannot be opened: it is not what its metadata say", DAMAGED)
+    return guard_array(array)
+
+
 def open_array(place: Place, group: zarr.Group, path: str) -> zarr.Array[Any]:
     """Open an array of a group.
 
