@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from seamlabel import commands, convert_command, measuring, merge_command, overlap_command
+from seamlabel import commands, convert_command, export_command, measuring, merge_command, overlap_command
 from seamlabel.errors import IncompleteError, Problem, SeamlabelError, SpecError
 from seamlabel.spec import RunSpec
 from seamlabel.steps import STEPS
@@ -104,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     measuring.add_command(subs)
     overlap_command.add_command(subs)
     convert_command.add_command(subs)
+    export_command.add_command(subs)
     _add_view(subs)
     _add_demo(subs)
     for sub in subs.choices.values():

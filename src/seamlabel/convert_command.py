@@ -67,7 +67,7 @@ def command(args: Namespace) -> int:
             print(summary(job))
             print(f"now      {_WORDS[job.check(overwrite=args.overwrite)]}")
         return 0
-    tell = None if args.quiet else _Progress()
+    tell = None if args.quiet else Progress("Converting")
     try:
         made = convert(
             args.source,
@@ -130,10 +130,17 @@ def _sides(option: str, text: str | None) -> Any:
         raise SpecError([Problem(option, f"{text!r} are no voxels", fix)]) from None
 
 
-class _Progress:
-    """A bar on a terminal, a line every tenth part elsewhere."""
+class Progress:
+    """A bar on a terminal, a line every tenth part elsewhere.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    title : str
+        What is going on.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
         self._bar: Any = None
         self._tenth = 0
 
@@ -142,12 +149,12 @@ class _Progress:
         if sys.stderr.isatty():
             if self._bar is None:
                 self._bar = tqdm(
-                    total=total, desc="Converting", unit="voxel", unit_scale=True, file=sys.stderr
+                    total=total, desc=self._title, unit="voxel", unit_scale=True, file=sys.stderr
                 )
             self._bar.update(done - self._bar.n)
         elif done * 10 // total > self._tenth:
             self._tenth = done * 10 // total
-            print(f"Converting: {self._tenth * 10} %", file=sys.stderr, flush=True)
+            print(f"{self._title}: {self._tenth * 10} %", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Leave the terminal in order."""
