@@ -229,6 +229,8 @@ KINDS: dict[str, Callable[[Job], dict[str, Any]]] = {
     "seamlabel in order": ours_in_order,
     "first event": first_event,
     "solve": _other("pairs", "solve_pairs"),
+    "plain copy": _other("conversion", "plain_copy"),
+    "convert": _other("conversion", "convert"),
     "patchworks": _other("peers", "patchworks_default"),
     "patchworks iou": _other("peers", "patchworks_iou"),
     "dask-image": _other("peers", "dask_image_label"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 from benchmarks import __main__ as front
-from benchmarks import data, measure, peers, review, scale, speed
+from benchmarks import conversion, data, measure, peers, review, scale, speed
 from benchmarks.jobs import FUNCTIONS, Job
 from scipy import ndimage
 
@@ -147,3 +147,10 @@ def test_the_command_line_writes_tables_and_numbers(tmp_path, capsys):
     assert "old" not in text
     assert "first event of the run" in capsys.readouterr().out
     assert "first_event" in json.loads(numbers.read_text())["first-event"][0]["told"]
+
+
+def test_conversion_is_compared_with_a_plain_copy_and_its_pixels_checked(folder):
+    (table,) = conversion.main(conversion.cases(quick=True), folder, measure.Options(rounds=1))
+    assert column(table, "job") == ["plain copy", "convert"]
+    assert table.notes[-1].startswith("The pixels of every run were compared")
+    assert {"wall", "cpu", "peak", "kept"} <= set(table.data["planes"]["convert"][0])

@@ -119,7 +119,7 @@ def test_parquet_without_pyarrow_names_the_install_line(tmp_path, monkeypatch):
     for use in (check_table, lambda path: write_table(path, {"id": np.array([1])})):
         with pytest.raises(OutputError, match="pyarrow") as caught:
             use(tmp_path / "t.parquet")
-        assert "pip install pyarrow" in caught.value.hint
+        assert "seamlabel[parquet]" in caught.value.hint
 
 
 def test_parquet_keeps_types_and_values(tmp_path):

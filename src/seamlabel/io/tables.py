@@ -92,7 +92,7 @@ def _writer(path: Path) -> Callable[[Path, Mapping[str, NDArray[Any]]], None]:
         import_module("pyarrow.parquet")
     except ImportError as error:
         msg = f"{path.name} needs pyarrow, which cannot be imported: {error}"
-        raise OutputError(msg, "Install it: pip install pyarrow; or end the name in .csv") from error
+        raise OutputError(msg, 'Install it: pip install "seamlabel[parquet]"; or end the name in .csv') from error
     return _write_parquet
 
 
