@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ def command(args: Namespace) -> int:
     from seamlabel.io.convert.front import Form, convert, prepare
     from seamlabel.io.convert.telling import shape_made, summary
 
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters is raised
     choice = Choice(args.axes, args.series, args.dataset, args.gaps, args.bioio)
     form = Form(args.ngff, _sides("chunks", args.chunks), _sides("shards", args.shards), args.levels)
     scale = {axis: _number("scale", text) for axis, text in _named("scale", args.scale).items()}

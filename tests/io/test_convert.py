@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+import zipfile
 
 import h5py
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 
 from seamlabel.cli import main
 from seamlabel.errors import ImageError, OutputError, SeamlabelError, SpecError
-from seamlabel.io.convert import convert
+from seamlabel.io.convert import convert, files
 from seamlabel.io.convert.inputs import footprint
 from seamlabel.io.ngff.model import open_image
 
@@ -389,3 +390,83 @@ def test_errors_are_all_of_this_package(tmp_path):
     for source in (tmp_path / "nothing.tif", tmp_path, 5, "s3://bucket/a.tif", np.zeros(5)):
         with pytest.raises(SeamlabelError):
             convert(source, tmp_path / "out.zarr")
+
+
+def test_an_image_is_not_written_over_what_it_is_made_of(tmp_path):
+    made(VOLUME, tmp_path)
+    before = (tmp_path / "image.zarr" / "zarr.json").read_bytes()
+    for source in (tmp_path / "image.zarr", tmp_path / "image.zarr" / "0"):
+        with pytest.raises(OutputError, match="is, or lies in"):
+            convert(source, tmp_path / "image.zarr", overwrite=True)
+    assert (tmp_path / "image.zarr" / "zarr.json").read_bytes() == before
+
+
+def test_planes_of_an_ome_tiff_may_lie_in_several_files(tmp_path):
+    """As microscopes write them: every file has the whole XML, and one plane."""
+    names = ["a.ome.tif", "b.ome.tif"]
+    data = "".join(
+        f'<TiffData FirstC="{c}" IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{name}">urn:uuid:{c}</UUID></TiffData>'
+        for c, name in enumerate(names)
+    )
+    for c, name in enumerate(names):
+        xml = (
+            '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{c}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" '
+            'Type="uint16" SizeX="90" SizeY="70" SizeC="2" SizeZ="1" SizeT="1" PhysicalSizeX="0.5">'
+            f'<Channel ID="Channel:0" Name="red"/><Channel ID="Channel:1" Name="green"/>{data}'
+            "</Pixels></Image></OME>"
+        )
+        tifffile.imwrite(
+            tmp_path / name, VOLUME[c], description=xml, metadata=None, compression="zlib" if c else None
+        )
+    image = made(tmp_path / "a.ome.tif", tmp_path)
+    assert np.array_equal(image.arrays[0][:], VOLUME[:2])
+    assert image.info.channels == ("red", "green")
+    assert image.info.scale == (1, 1, 0.5)
+
+
+def test_a_compressed_npz_is_read_and_one_too_large_refused(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", image=VOLUME)
+    assert np.array_equal(made(tmp_path / "a.npz", tmp_path).arrays[0][:], VOLUME)
+    monkeypatch.setattr(files, "MOST_NPZ", 1000)
+    with pytest.raises(ImageError, match="can only be read at once"):
+        made(tmp_path / "a.npz", tmp_path, overwrite=True)
+
+
+def test_sizes_that_no_file_can_have_are_refused_at_once(tmp_path):
+    """A header that tells of 2**31 rows in one strip must not make this program ask for the memory."""
+    path = tiff(tmp_path, VOLUME[0], metadata=None, compression="zlib", rowsperstrip=70)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for name in ("ImageLength", "RowsPerStrip"):
+            file.pages.first.tags[name].overwrite(2**31 - 1)
+    with pytest.raises(ImageError, match="strips or tiles of"):
+        made(path, tmp_path)
+    with open(tmp_path / "a.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<u2", "fortran_order": False, "shape": (2**31, 2**20)}
+        )
+    with pytest.raises(ImageError, match="pixels end at"):
+        made(tmp_path / "a.npy", tmp_path)
+
+
+def test_xml_that_declares_entities_is_not_read(tmp_path):
+    path, told = tmp_path / "a.ome.tif", {"axes": "YX", "PhysicalSizeX": 0.5}
+    tifffile.imwrite(path, VOLUME[0], metadata=told)
+    xml = tifffile.TiffFile(path).ome_metadata.replace("<OME", '<!DOCTYPE a [<!ENTITY b "bb">]><OME', 1)
+    tifffile.imwrite(path, VOLUME[0], description=xml, metadata=None)
+    assert main(["convert", str(path), str(tmp_path / "a.zarr")]) == 0
+    assert open_image(tmp_path / "a.zarr").info.scale == (1, 1)
+
+
+def test_labels_of_an_image_that_cannot_be_written_into_are_led_elsewhere(tmp_path, capsys):
+    made(VOLUME[0], tmp_path)
+    packed = str(tmp_path / "packed.zip")
+    with zipfile.ZipFile(packed, "w") as file:
+        for part in sorted((tmp_path / "image.zarr").rglob("*")):
+            if part.is_file():
+                file.write(part, part.relative_to(tmp_path / "image.zarr"))
+    assert main(["segment", packed, "--quiet"]) == 2
+    assert "--output" in capsys.readouterr().err
+    assert main(["segment", packed, "--quiet", "--output", str(tmp_path / "mine.zarr")]) == 0
+    assert open_image(tmp_path / "mine.zarr" / "labels" / "labels").info.shape == (70, 90)

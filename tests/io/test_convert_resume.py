@@ -209,3 +209,19 @@ def test_one_at_a_time(planes, tmp_path):
             convert(folder, tmp_path / "image.zarr", **OPTIONS)
 
     convert(folder, tmp_path / "image.zarr", **OPTIONS, on_progress=second)
+
+
+def test_another_array_of_the_same_shape_is_another_request(tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 4000, (12, 90, 100), dtype="uint16")
+
+    def stopped(self, entry):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(journal.Journal, "add", stopped)
+    with pytest.raises(OutputError):
+        convert(pixels, tmp_path / "a.zarr")
+    monkeypatch.undo()
+    with pytest.raises(OutputError, match="another request; pixels"):
+        convert(pixels + 1, tmp_path / "a.zarr")
+    convert(pixels, tmp_path / "a.zarr")
+    assert np.array_equal(open_image(tmp_path / "a.zarr").arrays[0][:], pixels)

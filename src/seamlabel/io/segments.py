@@ -106,11 +106,11 @@ def raw_array(path: str, offset: int, shape: tuple[int, ...], dtype: np.dtype[An
     ImageError
         If the file is too short for it.
     """
-    sizes = raw_sizes(shape, dtype.itemsize, samples)
     need, have = offset + prod(shape) * dtype.itemsize, os.path.getsize(path)
     if have < need:
         msg = f"{path} has {have:,} bytes, its {' x '.join(map(str, shape))} pixels end at {need:,}"
         raise ImageError(msg, "The file is cut short: copy it again")
+    sizes = raw_sizes(shape, dtype.itemsize, samples)
     starts = [np.concatenate([[0], np.cumsum(side)]) for side in sizes]
 
     def compute(index: Index) -> NDArray[Any]:

@@ -92,7 +92,8 @@ def _writer(path: Path) -> Callable[[Path, Mapping[str, NDArray[Any]]], None]:
         import_module("pyarrow.parquet")
     except ImportError as error:
         msg = f"{path.name} needs pyarrow, which cannot be imported: {error}"
-        raise OutputError(msg, 'Install it: pip install "seamlabel[parquet]"; or end the name in .csv') from error
+        hint = 'Install it: pip install "seamlabel[parquet]"; or end the name in .csv'
+        raise OutputError(msg, hint) from error
     return _write_parquet
 
 

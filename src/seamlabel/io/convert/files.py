@@ -6,6 +6,9 @@ Knows which reader takes what; the readers' packages are imported when a file ne
 from __future__ import annotations
 
 import os
+import struct
+import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+MOST_NPZ = 1 << 30
+"""Bytes of a compressed array of numpy's, which is held in memory."""
 HDF5 = (".h5", ".hdf5", ".hdf", ".ims", ".n5h5")
 
 
@@ -88,9 +93,11 @@ def _of_tiff(path: str, choice: Choice) -> Input:
     )
 
 
-def _of_npy(path: str, choice: Choice) -> Input:
+def _of_npy(path: str, choice: Choice, start: int = 0) -> Input:
+    """Return the array that begins at a place of a file."""
     try:
         with open(path, "rb") as file:
+            file.seek(start)
             version = np.lib.format.read_magic(file)
             read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
             shape, fortran, dtype = read[version[0]](file)
@@ -109,10 +116,20 @@ def _of_npy(path: str, choice: Choice) -> Input:
 
 def _of_npz(path: str, choice: Choice) -> Input:
     try:
-        with np.load(path) as held:
-            name = one_of(path, choice, dict.fromkeys(held.files), "array")
-            array = held[name]
-    except (OSError, ValueError, EOFError, KeyError) as error:
+        with zipfile.ZipFile(path) as held:
+            entries = {e.filename.removesuffix(".npy"): e for e in held.infolist()}
+            entry = entries[one_of(path, choice, dict.fromkeys(entries), "array")]
+            if entry.compress_type == zipfile.ZIP_STORED:
+                with open(path, "rb") as file:  # the file's own header may be longer than the listed one
+                    file.seek(entry.header_offset)
+                    name, more = struct.unpack("<26xHH", file.read(30))
+                return _of_npy(path, choice, entry.header_offset + 30 + name + more)
+            if entry.file_size > MOST_NPZ:
+                msg = f"{path} holds {entry.file_size:,} bytes compressed, which can only be read at once"
+                raise ImageError(msg, "Save it as .npy")
+            with held.open(entry) as stream:
+                array = np.lib.format.read_array(stream, allow_pickle=False)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, struct.error, zlib.error) as error:
         if isinstance(error, SeamlabelError):
             raise
         raise tiff.unreadable(path, error) from error

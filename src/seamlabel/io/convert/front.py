@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.errors import ImageError, OutputError, Problem, SpecError
+from seamlabel.geometry import Box
 from seamlabel.io.convert import stack as stacks
 from seamlabel.io.convert.choice import Choice
 from seamlabel.io.convert.files import open_array_input, open_file
@@ -18,6 +20,7 @@ from seamlabel.io.convert.pattern import GAPS
 from seamlabel.io.convert.work import carry_out
 from seamlabel.io.ngff.layout import FORMATS, layout
 from seamlabel.io.ngff.places import local_path
+from seamlabel.io.segments import Segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from seamlabel.io.convert.inputs import Input
 
 MOST_WORKERS = 4
+SPOTS, SIDE = 8, 8
+"""Places at which pixels of an array are looked at, and voxels along each axis."""
 ALL = "all"
 """Instead of a stack's name: every stack of a folder, each into an image of its own."""
 
@@ -195,9 +200,9 @@ def prepare(
         units = unit if isinstance(unit, dict) else {a: str(unit) for a in found.axes if unit and a in "zyx"}
         said = found.described(scale, _units(units), channels)
         place = folder / f"{name}.zarr" if files[1] == ALL else folder
-        asked = {"source": "an array" if not said.files else said.name, "gaps": choice.gaps}
+        _keep_apart(said, place)
+        asked = {"source": said.name, "gaps": choice.gaps, "pixels": _spots(said)}
         jobs.append(Job(said, _laid_out(said, form), place, asked))
-        _first_piece(said)
     return jobs
 
 
@@ -271,7 +276,25 @@ def _per_axis(
     return tuple(map(min, sides, shape)) if name == "chunks" else sides
 
 
-def _first_piece(said: Input) -> None:
-    """Read a voxel: what cannot be decoded at all is told before anything is written."""
-    if not hasattr(said.array, "__dask_graph__"):
-        said.array[tuple(slice(0, 1) for _ in said.array.shape)]
+def _keep_apart(said: Input, place: Path) -> None:
+    """Refuse to write an image over what it is made of."""
+    real = place.resolve()
+    if any(real in (file, *file.parents) for file in (Path(name).resolve() for name in said.files)):
+        raise OutputError(f"{said.name} is, or lies in, {place}", "Give another path for the OME-Zarr")
+
+
+def _spots(said: Input) -> str:
+    """Return a digest of some pixels along the diagonal; none are computed for that alone.
+
+    It tells arrays apart, of which there is no file to look at. And what cannot be decoded at all is told
+    before anything is written.
+    """
+    if hasattr(said.array, "__dask_graph__"):
+        return ""
+    found, reader, shape = 0, said.reader(), said.shape
+    spots = 1 if said.files and isinstance(said.array, Segments) else SPOTS
+    for spot in range(spots):
+        start = tuple((n - 1) * spot // SPOTS for n in shape)
+        box = Box(start, tuple(min(a + SIDE, n) for a, n in zip(start, shape, strict=True)))
+        found = zlib.crc32(reader(box).tobytes(), found)
+    return f"{found:08x}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import struct
 from dataclasses import dataclass
-from importlib import import_module
 from math import prod
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -36,6 +35,7 @@ BROKEN: tuple[type[Exception], ...] = (
 )
 BROKEN += (struct.error, MemoryError, AssertionError)
 """What tifffile raises of files that are none, or damaged."""
+MOST_PIECE_BYTES = 1 << 32
 SUFFIXES = (".tif", ".tiff", ".tf8", ".btf", ".lsm", ".stk")
 """Files that are opened by tifffile."""
 
@@ -81,7 +81,6 @@ def open_tiff(path: str, series: int | None = None) -> TiffImage:
         If it cannot be read, or holds several images and none is named.
     """
     tifffile = needed("tifffile", "convert")
-    import_module("logging").getLogger("tifffile").setLevel("CRITICAL")  # what matters is raised
     try:
         file = tifffile.TiffFile(path)
         found = file.series
@@ -165,8 +164,13 @@ class _Pages:
         self.kept = [i for i, n in enumerate(self.shape) if n > 1 or i in (2, 3)]
         _planes, depth, length, width, inside = self.shape
         deep, rows, columns = (
-            (key.tiledepth, key.tilelength, key.tilewidth) if key.is_tiled else (1, key.rowsperstrip, width)
+            (key.tiledepth, key.tilelength, key.tilewidth)
+            if key.is_tiled
+            else (1, min(key.rowsperstrip, length), width)
         )
+        if (size := deep * rows * columns * inside * stored.itemsize) > MOST_PIECE_BYTES:
+            msg = f"{one.keyframe.parent.filehandle.path} has strips or tiles of {size:,} bytes"
+            raise ImageError(msg, "They are decoded at once: save it with smaller ones")
         self._counts = (-(-depth // deep), -(-length // rows), -(-width // columns))
         self.raw = not key.is_tiled and self._counts[1] == 1 and key.is_final and key.is_contiguous
         # short strips, even single rows, are taken together
@@ -186,6 +190,8 @@ class _Pages:
         if page is None or not len(page.dataoffsets):
             return np.zeros(part, self._stored.newbyteorder("="))
         path = page.parent.filehandle.path
+        if page.keyframe.hash != self._key.hash:  # of another file, that keeps its planes in another way
+            return self._whole(page, path)[tuple(slice(a, a + n) for a, n in zip(begin, part, strict=True))]
         if self.raw:
             return read_raw(path, page.dataoffsets[0], self.shape, self._stored, (begin, part))
         try:
@@ -194,6 +200,17 @@ class _Pages:
             raise
         except BROKEN as error:
             raise unreadable(path, error) from error
+
+    def _whole(self, page: Any, path: str) -> NDArray[Any]:
+        try:
+            with self._lock:
+                if page.parent.filehandle.closed:
+                    page.parent.filehandle.open()
+                found = page.asarray(maxworkers=1)
+                page.parent.filehandle.close()
+        except BROKEN as error:
+            raise unreadable(path, error) from error
+        return np.asarray(found, self._stored.newbyteorder("=")).reshape(self.shape)
 
     def _page(self, number: int) -> Any:
         handle = self._key.parent.filehandle
