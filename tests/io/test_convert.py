@@ -470,3 +470,23 @@ def test_labels_of_an_image_that_cannot_be_written_into_are_led_elsewhere(tmp_pa
     assert "--output" in capsys.readouterr().err
     assert main(["segment", packed, "--quiet", "--output", str(tmp_path / "mine.zarr")]) == 0
     assert open_image(tmp_path / "mine.zarr" / "labels" / "labels").info.shape == (70, 90)
+
+
+def test_bioio_reads_what_it_has_a_reader_for(tmp_path):
+    pytest.importorskip("bioio_ome_tiff")
+    told = {"axes": "TCZYX", "PhysicalSizeX": 0.5, "PhysicalSizeZ": 2.0, "Channel": {"Name": ["a", "b", "c"]}}
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(MOVIE, metadata=told, photometric="minisblack")
+        file.write(VOLUME, metadata={"axes": "ZYX"}, photometric="minisblack")
+    with pytest.raises(ImageError, match="holds 2 images") as found:
+        made(path, tmp_path, bioio=True)
+    assert "--series 1: Image:1" in found.value.hint
+    image = made(path, tmp_path, bioio=True, series=0)
+    assert np.array_equal(image.arrays[0][:], MOVIE)
+    assert image.info.scale == (1, 1, 2, 1, 0.5)
+    assert image.info.channels == ("a", "b", "c")
+    (tmp_path / "a.czi").write_bytes(b"ZISRAWFILE")
+    with pytest.raises(ImageError, match=r"a\.czi: bioio cannot read it") as found:
+        made(tmp_path / "a.czi", tmp_path, overwrite=True)
+    assert "bioio-czi" in found.value.hint

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 MOST_NPZ = 1 << 30
 """Bytes of a compressed array of numpy's, which is held in memory."""
-HDF5 = (".h5", ".hdf5", ".hdf", ".ims", ".n5h5")
+HDF5 = (".h5", ".hdf5", ".hdf", ".ims")
 
 
 def open_file(path: str, choice: Choice) -> Input:

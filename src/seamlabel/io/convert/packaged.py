@@ -97,7 +97,7 @@ def of_picture(path: str, choice: Choice) -> Input:
 
 def of_bioio(path: str, choice: Choice) -> Input:
     """Return what a reader of bioio gives, whichever is installed."""
-    bioio = needed("bioio", "bioio")
+    bioio, base = needed("bioio", "bioio"), needed("bioio_base.exceptions", "bioio")
     try:
         image = bioio.BioImage(path)
         scenes = list(image.scenes)
@@ -111,9 +111,11 @@ def of_bioio(path: str, choice: Choice) -> Input:
         names = image.channel_names
     except SeamlabelError:
         raise
-    except BROKEN as error:
+    except (*BROKEN, base.UnsupportedFileFormatError) as error:
         hint = "Install the reader that bioio has for it, such as: pip install bioio-czi"
-        raise ImageError(f"{path}: bioio cannot read it: {str(error)[:300]}", hint) from error
+        raise ImageError(
+            f"{path}: bioio cannot read it: {str(error).partition('. ')[0][:300]}", hint
+        ) from error
     axes = axes.replace("s", "c") if "c" not in axes else axes
     kept = [i for i, n in enumerate(array.shape) if n > 1 or axes[i] in "yx"]
     array = array[tuple(slice(None) if i in kept else 0 for i in range(array.ndim))]
