@@ -13,6 +13,9 @@ from seamlabel.errors import Problem, SpecError
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from seamlabel.io.convert.choice import Choice
+    from seamlabel.io.convert.front import Form
+
 
 OPTIONS = ("pattern", "gaps", "scale", "unit", "chunks", "shards", "levels", "ngff")
 """Names of what can be wrong with a request, that are options."""
@@ -52,44 +55,41 @@ def add_command(subs: Any) -> None:
 def command(args: Namespace) -> int:
     """Convert, or tell what would be made."""
     from seamlabel.io.convert.choice import Choice
-    from seamlabel.io.convert.front import Form, convert, prepare
-    from seamlabel.io.convert.telling import shape_made, summary
+    from seamlabel.io.convert.front import Form, convert
+    from seamlabel.io.convert.telling import shape_made
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters is raised
     choice = Choice(args.axes, args.series, args.dataset, args.gaps, args.bioio)
     form = Form(args.ngff, _sides("chunks", args.chunks), _sides("shards", args.shards), args.levels)
-    scale = {axis: _number("scale", text) for axis, text in _named("scale", args.scale).items()}
-    unit = args.unit if args.unit is None or "=" not in args.unit else _named("unit", args.unit)
-    channels = tuple(args.channels.split(",")) if args.channels else None
+    known = {
+        "scale": {axis: _number("scale", text) for axis, text in _named("scale", args.scale).items()},
+        "unit": _named("unit", args.unit) if "=" in (args.unit or "") else args.unit,
+        "channels": tuple(args.channels.split(",")) if args.channels else None,
+    }
     if args.dry_run:
-        jobs = prepare(
-            args.source, args.out, choice, form, (scale, unit, channels), (args.pattern, args.stack)
-        )
-        for job in jobs:
-            print(summary(job))
-            print(f"now      {_WORDS[job.check(overwrite=args.overwrite)]}")
-        return 0
+        return _tell(args, choice, form, known)
     tell = None if args.quiet else Progress("Converting")
+    options: dict[str, Any] = {**vars(choice), **vars(form), **known}
+    options |= {name: getattr(args, name) for name in ("pattern", "stack", "workers", "overwrite")}
     try:
-        made = convert(
-            args.source,
-            args.out,
-            **vars(choice),
-            **vars(form),
-            scale=scale,
-            unit=unit,
-            channels=channels,
-            pattern=args.pattern,
-            stack=args.stack,
-            workers=args.workers,
-            overwrite=args.overwrite,
-            on_progress=tell,
-        )
+        made = convert(args.source, args.out, **options, on_progress=tell)
     finally:
         if tell:
             tell.close()
     for path in made:
         print(f"{path}: {shape_made(path)}")
+    return 0
+
+
+def _tell(args: Namespace, choice: Choice, form: Form, known: dict[str, Any]) -> int:
+    """Print what would be made."""
+    from seamlabel.io.convert.front import prepare
+    from seamlabel.io.convert.telling import summary
+
+    said: Any = tuple(known.values())
+    for job in prepare(args.source, args.out, choice, form, said, (args.pattern, args.stack)):
+        print(summary(job))
+        print(f"now      {_WORDS[job.check(overwrite=args.overwrite)]}")
     return 0
 
 

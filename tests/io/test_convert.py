@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import sys
 import zipfile
 
@@ -490,3 +491,10 @@ def test_bioio_reads_what_it_has_a_reader_for(tmp_path):
     with pytest.raises(ImageError, match=r"a\.czi: bioio cannot read it") as found:
         made(tmp_path / "a.czi", tmp_path, overwrite=True)
     assert "bioio-czi" in found.value.hint
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_is_refused_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match="neither a file nor a folder"):
+        made(tmp_path / "a.tif", tmp_path)

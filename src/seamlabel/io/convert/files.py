@@ -45,6 +45,8 @@ def open_file(path: str, choice: Choice) -> Input:
     name = path.lower()
     if not os.path.exists(path):
         raise ImageError(f"{path} does not exist", "Check the path")
+    if not os.path.isfile(path) and not os.path.isdir(path):
+        raise ImageError(f"{path} is neither a file nor a folder", "Check the path")
     if choice.bioio:
         return packaged.of_bioio(path, choice)
     if os.path.isdir(path):

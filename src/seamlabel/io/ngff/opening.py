@@ -142,7 +142,8 @@ def open_place(text: str) -> tuple[Place, zarr.Group]:
         raise ImageError(f"{text} does not exist", "Check the path")
     if not path.is_dir() and (not path.is_file() or path.suffix not in (".zip", ".ozx")):
         what = "a file" if path.is_file() else "neither a folder nor a file"
-        raise ImageError(f"{text} is {what}, an OME-Zarr is a folder", "Convert it to OME-Zarr first")
+        hint = f"Convert it first: seamlabel convert {path} {path.stem}.zarr"
+        raise ImageError(f"{text} is {what}, an OME-Zarr is a folder", hint)
     if _is_array(path):
         msg = f"{text} is a single zarr array, one level of an image"
         raise ImageError(msg, f"Give the group above it: {path.parent}")
