@@ -4,6 +4,7 @@
 # make test-stardist   StarDist itself, trained and run on the images of its wheel, in an environment of its own
 # make test-cellpose3, make test-cellpose4   the same with Cellpose itself, each in its own environment
 # make test-torch   networks of PyTorch and models of BioImage.IO, likewise
+# make test-s3   images in a bucket, of an S3 server on loopback
 # make clean   remove the virtual environments
 #
 # VENV says where the virtual environment is; PYTHON which Python (3.11 or newer) makes it.
@@ -18,7 +19,7 @@ PACKAGES := xvfb xauth libgl1 libegl1 libgl1-mesa-dri libglib2.0-0 libdbus-1-3 l
 PYTEST_ARGS ?= -n auto --dist worksteal
 SHOW ?=
 
-.PHONY: demo test test-stardist test-cellpose3 test-cellpose4 test-torch lint clean
+.PHONY: demo test test-s3 test-stardist test-cellpose3 test-cellpose4 test-torch lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/seamlabel demo $(SHOW)
@@ -32,6 +33,10 @@ test: $(VENV)/installed-dev $(VENV)/screen
 test-stardist: $(STARDIST_VENV)/installed-stardist
 	TF_CPP_MIN_LOG_LEVEL=2 OMP_NUM_THREADS=1 $(STARDIST_VENV)/bin/pytest -s -p no:cacheprovider --timeout 1200 \
 	  tests/backends/test_stardist_models.py tests/backends/test_stardist_network.py
+
+test-s3: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --group s3
+	$(BIN)/pytest tests/io/test_remote_buckets.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check src tests

@@ -5,6 +5,7 @@
     SeamlabelError                     everything this package raises on purpose
     ├── SpecError        (ValueError)  the request cannot be planned; `.problems` name the fields
     ├── ImageError       (ValueError)  the image cannot be opened or understood
+    │   └── RemoteError                its server does not answer, or refuses; ends a run
     ├── OutputError      (OSError)     the labels cannot be written where they were asked for
     │   └── UnfinishedError            an unfinished run is in the way; `.differ` says in what it differs
     ├── BackendError     (ValueError)  a backend is unknown, not installed, or cannot be made
@@ -78,6 +79,10 @@ class SpecError(SeamlabelError, ValueError):
 
 class ImageError(SeamlabelError, ValueError):
     """An image that cannot be opened, or has no axes that can be tiled."""
+
+
+class RemoteError(ImageError):
+    """An image whose server does not answer, or refuses; it ends a run, which can go on later."""
 
 
 class OutputError(SeamlabelError, OSError):

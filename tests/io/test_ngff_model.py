@@ -211,7 +211,7 @@ def test_paths_that_are_no_image_say_what_they_are(tmp_path):
     (broken / "zarr.json").write_text("{")
     plate = {"plate": {"wells": [{"path": "B/03"}]}}
     cases = {
-        "https://example.org/a.zarr": ("remote", "Copy it"),
+        "ftp://example.org/a.zarr": ("of this kind", "https"),
         tmp_path / "nowhere": ("does not exist", "path"),
         text: ("is a file", "Convert"),
         tmp_path / "empty": ("not a zarr group", "OME-Zarr"),

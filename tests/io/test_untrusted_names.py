@@ -74,7 +74,7 @@ def test_a_file_that_only_ends_like_a_zip_is_refused(tmp_path):
 
 
 def test_addresses_lose_their_secrets_in_messages_and_labels(tmp_path):
-    with refused(tmp_path, "remote") as caught:
+    with refused(tmp_path, "name, password or query") as caught:
         image_info("https://me:hidden@example.org/a.zarr?token=hidden#hidden")
     assert "hidden" not in f"{caught.value} {caught.value.hint}"
     assert "example.org/a.zarr" in str(caught.value)

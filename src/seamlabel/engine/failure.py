@@ -10,7 +10,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from seamlabel.errors import OutputError, SeamlabelError, TileError, WorkerError
+from seamlabel.errors import OutputError, RemoteError, SeamlabelError, TileError, WorkerError
 
 _PLACES = (*map(sysconfig.get_path, ("stdlib", "platstdlib")), str(Path(__file__).parents[1]))
 REASON, DETAIL = 500, 20_000
@@ -45,7 +45,9 @@ class Failure:
 def failure_of(error: BaseException) -> Failure:
     """Return what an exception says of a tile."""
     known = isinstance(error, SeamlabelError) and not isinstance(error, WorkerError)
-    ends_all = isinstance(error, OutputError) or (isinstance(error, WorkerError) and error.fatal)
+    ends_all = isinstance(error, OutputError | RemoteError) or (
+        isinstance(error, WorkerError) and error.fatal
+    )
     return Failure(
         reason=describe_failure(error),
         detail=_detail(error),

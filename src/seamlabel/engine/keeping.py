@@ -17,6 +17,7 @@ import numpy as np
 
 from seamlabel.engine.stored import FORMAT, MERGED, PLACES, PLAN, SETTINGS
 from seamlabel.errors import OutputError, SeamlabelError
+from seamlabel.io.addresses import absolute
 from seamlabel.io.journal import REPORT
 from seamlabel.io.ngff.strict import load_document
 from seamlabel.io.regular import read_regular
@@ -83,9 +84,9 @@ def pinned(plan: Plan) -> RunSpec:
         changes["channels"] = plan.channels
     for field in ("image", "output", "table"):
         if (path := getattr(spec, field)) is not None:
-            changes[field] = os.path.realpath(os.path.expanduser(path))
+            changes[field] = absolute(path)
     if isinstance(spec.skip_empty, str) and spec.skip_empty not in ("otsu", "mask"):
-        changes["skip_empty"] = os.path.realpath(os.path.expanduser(spec.skip_empty))
+        changes["skip_empty"] = absolute(spec.skip_empty)
     return spec.replace(**changes)
 
 

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from zarr.storage import LocalStore
 
-from seamlabel.errors import ImageError
+from seamlabel.errors import ImageError, RemoteError
+from seamlabel.io.remote import RemoteStore
+from seamlabel.io.remote_reads import read_remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,17 +77,23 @@ def read_zarr(array: Any, cut: Cut) -> NDArray[Any]:
     Raises
     ------
     ImageError
-        If a chunk is damaged; the file is named.
+        If a chunk is damaged; the file is named. `RemoteError` if a server does not give it.
     OSError
         If the system cannot read it, or the image is gone.
     """
+    store = array.store
+    missed = getattr(store, "missed", 0)
     try:
-        pixels = np.asarray(array[cut])
+        pixels = read_remote(array, cut) if isinstance(store, RemoteStore) else np.asarray(array[cut])
+    except RemoteError:
+        raise
     except _DECODING as error:
         _blame(array, cut)
         raise error from None
     if isinstance(array.store, LocalStore):
         _check_files(array, cut)
+    if isinstance(store, RemoteStore) and store.missed > missed:
+        store.check_there(array.path)
     return pixels
 
 

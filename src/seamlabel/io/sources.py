@@ -44,7 +44,7 @@ def image_info(
     Parameters
     ----------
     image : str, path-like or array
-        Path of an OME-Zarr (``~`` is expanded), or anything with ``shape``, ``dtype`` and
+        Path (``~`` is expanded) or address of an OME-Zarr, or anything with ``shape``, ``dtype`` and
         ``__getitem__``.
     axes : str, optional
         Axis letters of an array, in small or capital letters, such as ``"tczyx"``; by default
@@ -73,7 +73,7 @@ def image_info(
             raise ImageError(msg, "Leave axes out: they are for arrays, an OME-Zarr names its own")
     else:
         info = array_info(image, axes)
-    return info if output is None else _into(info, Path(local_path(output, OutputError)))
+    return info if output is None else _into(info, Path(local_path(output)))
 
 
 def _into(info: ImageInfo, output: Path) -> ImageInfo:

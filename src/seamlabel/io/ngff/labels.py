@@ -57,7 +57,7 @@ def open_sink(plan: Plan, output: str | os.PathLike[str] | None = None) -> Label
     if target is None:
         msg = "there is no store to write the labels into"
         raise OutputError(msg, "Give output='somewhere.zarr'")
-    return LabelWriter(LabelRecord.of_plan(plan), Path(local_path(target, OutputError)))
+    return LabelWriter(LabelRecord.of_plan(plan), Path(local_path(target)))
 
 
 class LabelWriter:

@@ -16,8 +16,9 @@ from seamlabel.errors import ImageError
 from seamlabel.io.ngff.arraydocs import MOST_AXES, Refused
 from seamlabel.io.ngff.documents import group_format, read_attributes
 from seamlabel.io.ngff.metadata import VERSIONS, ngff_part
+from seamlabel.io.ngff.online import Online
 from seamlabel.io.ngff.opening import open_array, open_place
-from seamlabel.io.ngff.places import can_stage, can_write, local_path
+from seamlabel.io.ngff.places import can_stage, can_write, image_place
 from seamlabel.io.ngff.strict import is_inside, plain
 
 if TYPE_CHECKING:
@@ -53,12 +54,12 @@ class OmeImage:
 
 
 def open_image(path: str | os.PathLike[str]) -> OmeImage:
-    """Open the OME-Zarr image (or label) group at a local path, read-only.
+    """Open the OME-Zarr image (or label) group at a path or address, read-only.
 
     Parameters
     ----------
     path : str or path-like
-        The group that holds ``multiscales``: a folder, or a ``.zip`` of one; ``~`` is expanded.
+        The group that holds ``multiscales``: a folder, a ``.zip`` of one, or an address (``s3://``).
 
     Returns
     -------
@@ -71,7 +72,7 @@ def open_image(path: str | os.PathLike[str]) -> OmeImage:
     ImageError
         If there is none, or it cannot be read safely; the hint says what to give instead.
     """
-    text = local_path(path, ImageError)
+    text = image_place(path)
     place, group = open_place(text)
     attributes = dict(group.attrs)
     ome = ngff_part(attributes)
@@ -89,7 +90,7 @@ def open_image(path: str | os.PathLike[str]) -> OmeImage:
         dtype=np.dtype(arrays[0].dtype).newbyteorder("=").name,
         levels=_levels(text, image, datasets, arrays),
         channels=_channels(text, ome, axes, arrays[0].shape),
-        labels=label_names(folder) if folder.is_dir() else (),
+        labels=place.labels() if isinstance(place, Online) else label_names(folder),
         path=text,
         ngff_version=version,
         writable=version in WRITABLE_VERSIONS and can_write(folder) and can_stage(folder),
@@ -104,7 +105,7 @@ def label_names(folder: Path) -> tuple[str, ...]:
     still being written has no ``multiscales`` and is left out.
     """
     labels = folder / "labels"
-    if group_format(labels) is None:
+    if not folder.is_dir() or group_format(labels) is None:
         return ()
     listed = ngff_part(read_attributes(labels)).get("labels")
     names = list(listed) if isinstance(listed, list) else []

@@ -15,9 +15,11 @@ import zarr
 from zarr.storage import ZipStore
 
 from seamlabel.errors import ImageError, SeamlabelError
+from seamlabel.io.addresses import is_remote
 from seamlabel.io.guarded import GuardedStore, guard_array
 from seamlabel.io.ngff.arraydocs import DAMAGED, Refused, check_array
 from seamlabel.io.ngff.documents import group_format
+from seamlabel.io.ngff.online import Online
 from seamlabel.io.ngff.strict import MOST_BYTES, load_document, parse_document
 
 if TYPE_CHECKING:
@@ -126,17 +128,21 @@ class Zipped:
             raise Refused(f"the zip file holds more than {limit:,} bytes where a chunk belongs")
 
 
-Place = Folder | Zipped
+Place = Folder | Zipped | Online
 
 
 def open_place(text: str) -> tuple[Place, zarr.Group]:
-    """Open the zarr group at a local path, read-only.
+    """Open the zarr group at a local path or a clean address, read-only.
 
     Raises
     ------
     ImageError
         If there is none.
     """
+    return _group(text, Online(text)) if is_remote(text) else _open_path(text)
+
+
+def _open_path(text: str) -> tuple[Place, zarr.Group]:
     path = Path(text)
     if not path.exists():
         raise ImageError(f"{text} does not exist", "Check the path")
@@ -153,8 +159,14 @@ def open_place(text: str) -> tuple[Place, zarr.Group]:
             place.document("", name)
     except (ImageError, OSError) as error:
         raise ImageError(f"{text} is not a zarr group: {error}", _GIVE) from None
+    return _group(text, place)
+
+
+def _group(text: str, place: Place) -> tuple[Place, zarr.Group]:
     try:
         return place, zarr.open_group(place.store(), mode="r", use_consolidated=False)
+    except SeamlabelError:
+        raise
     except _ZARR as error:
         raise ImageError(f"{text} is not a zarr group: {error}", _GIVE) from None
 
@@ -215,6 +227,8 @@ def open_array(place: Place, group: zarr.Group, path: str) -> zarr.Array[Any]:
     place.check_chunks(size)
     try:
         array = group[path]
+    except SeamlabelError:
+        raise
     except _ZARR as error:
         raise Refused(str(error)) from None
     if not isinstance(array, zarr.Array) or array.shape != size.shape:

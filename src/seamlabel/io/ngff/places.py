@@ -6,9 +6,10 @@ Looks only, writes nothing; knows neither plans nor pixels.
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
+from seamlabel.errors import ImageError, OutputError
+from seamlabel.io.addresses import clean_address, is_remote
 from seamlabel.io.ngff.documents import LOCK, group_format, is_array, read_attributes
 from seamlabel.io.ngff.generations import is_remainder
 from seamlabel.io.ngff.metadata import ngff_part
@@ -17,20 +18,36 @@ from seamlabel.io.ngff.strict import without_secrets
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seamlabel.errors import ImageError, OutputError
 
-_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-"""``s3://``, and what `Path` makes of it; a drive (``C:/``) has one letter."""
+def image_place(path: str | os.PathLike[str]) -> str:
+    """Return where an image lies: a path with ``~`` expanded, or a clean address.
+
+    Raises
+    ------
+    ImageError
+        If it can be neither.
+    """
+    return clean_address(path) if is_remote(path) else _expanded(path, ImageError)
 
 
-def local_path(path: str | os.PathLike[str], error: type[ImageError | OutputError]) -> str:
-    """Return a path with ``~`` expanded; an address of a remote store raises `error`."""
+def local_path(path: str | os.PathLike[str]) -> str:
+    """Return where labels are to go, with ``~`` expanded.
+
+    Raises
+    ------
+    OutputError
+        If that is no local path.
+    """
+    if is_remote(path):
+        msg = f"{without_secrets(os.fspath(path))}: labels are not written into remote stores"
+        raise OutputError(msg, "Give an output on a local disk or in a mounted folder, and copy it there")
+    return _expanded(path, OutputError)
+
+
+def _expanded(path: str | os.PathLike[str], error: type[ImageError | OutputError]) -> str:
     text = os.fspath(path)
     if isinstance(text, str) and "\0" in text:
         raise error(f"{text!r:.100} is no path", "Check the path")
-    if "://" in text or _REMOTE.match(text):
-        msg = f"{without_secrets(text)}: remote stores are not supported yet"
-        raise error(msg, "Copy it to a local disk, or mount it as a folder")
     return os.path.expanduser(text)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seamlabel.errors import OutputError
+from seamlabel.io.addresses import is_remote
 from seamlabel.io.ngff.documents import nodes, read_attributes, reconsolidate, write_attributes
 from seamlabel.io.ngff.metadata import listing, ngff_part
 
@@ -84,5 +85,7 @@ def image_source(info: ImageInfo, store: Path) -> str | None:
     """
     if info.path is None:
         return None
+    if is_remote(info.path):
+        return info.path
     image = Path(info.path).resolve()
     return "../../" if image == store.resolve() else image.as_posix()
