@@ -11,7 +11,15 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from seamlabel import commands, convert_command, export_command, measuring, merge_command, overlap_command
+from seamlabel import (
+    commands,
+    convert_command,
+    export_command,
+    info_command,
+    measuring,
+    merge_command,
+    overlap_command,
+)
 from seamlabel.errors import IncompleteError, Problem, SeamlabelError, SpecError
 from seamlabel.spec import RunSpec
 from seamlabel.steps import STEPS
@@ -96,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     subs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_sample(subs)
-    _add_info(subs)
+    info_command.add_commands(subs)
     _add_backends(subs)
     _add_segment(subs)
     _add_resume(subs)
@@ -125,13 +133,6 @@ def _add_sample(subs: _Subs) -> None:  # type: ignore[valid-type]
     add.add_argument("--seed", type=int, default=0, help="another seed, other cells")
     add.add_argument("--overwrite", action="store_true", help="replace what is there")
     add.set_defaults(command=commands.sample)
-
-
-def _add_info(subs: _Subs) -> None:  # type: ignore[valid-type]
-    add = subs.add_parser("info", help="what an OME-Zarr holds")  # type: ignore[attr-defined]
-    add.add_argument("image", metavar="IMAGE")
-    add.add_argument("--json", action="store_true", help="as JSON")
-    add.set_defaults(command=commands.info)
 
 
 def _add_backends(subs: _Subs) -> None:  # type: ignore[valid-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +22,6 @@ from seamlabel.spec import RunSpec
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from seamlabel.axes import ImageInfo
     from seamlabel.plan import Plan
 
 
@@ -34,43 +33,6 @@ def sample(args: Namespace) -> int:
     path = api.sample(args.out, shape, args.cells, seed=args.seed, overwrite=args.overwrite)
     print(path)
     return 0
-
-
-def info(args: Namespace) -> int:
-    """Print what an image holds."""
-    from seamlabel.io.journal import kept_runs, unfinished_runs
-    from seamlabel.io.sources import image_info
-
-    found = image_info(args.image)
-    runs = unfinished_runs(args.image)
-    if args.json:
-        kept = [str(path) for path in kept_runs(args.image)]
-        told = [{**asdict(run), "path": str(run.path)} for run in runs]
-        print(json.dumps({**asdict(found), "unfinished_runs": told, "kept_runs": kept}, indent=2))
-        return 0
-    print(f"{found.path}: OME-Zarr {found.ngff_version}, {found.dtype}")
-    print("\n".join(_describe(found)))
-    print(f"labels     {', '.join(found.labels) or 'none'}")
-    if not found.writable:
-        print("writable   no: give --output for the labels")
-    for run in runs:
-        print(f"unfinished {run.path}: {run}; seamlabel resume {run.path}")
-    for folder in kept_runs(args.image):
-        print(f"kept       {folder}: seamlabel merge {folder}")
-    return 0
-
-
-def _describe(found: ImageInfo) -> list[str]:
-    units = [axis.unit or "" for axis in found.axes]
-    names = ", ".join(f"{a.name} ({a.kind})" for a in found.axes)
-    lines = [f"axes       {names}"]
-    if found.channels:
-        lines.append(f"channels   {', '.join(found.channels)}")
-    for number, level in enumerate(found.levels):
-        size = " x ".join(map(str, level.shape))
-        voxel = " x ".join(f"{s:.4g} {u}".strip() for s, u in zip(level.scale, units, strict=True))
-        lines.append(f"level {number:<4} {size}, chunks {' x '.join(map(str, level.chunks))}, voxel {voxel}")
-    return lines
 
 
 def backends(args: Namespace) -> int:

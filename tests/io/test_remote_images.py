@@ -344,6 +344,16 @@ def test_labels_that_a_remote_image_lists_are_known_and_can_be_opened(folder, tm
         np.testing.assert_array_equal(there[...], open_labels(tmp_path / "a.zarr/labels/labels")[0][...])
 
 
+def test_info_and_validate_look_at_remote_images(web, folder, capsys):
+    address = f"{web.address}/a.zarr"
+    assert cli.main(["info", address]) == 0
+    told = capsys.readouterr().out
+    assert f"{address}: OME-Zarr 0.5 (zarr 3), image on a server, uint16" in told
+    assert "give --output" in told
+    assert cli.main(["validate", address]) == cli.main(["validate", str(folder / "a.zarr")])
+    assert not any("/c/" in path for path, _, _ in web.asked)
+
+
 def test_an_open_array_can_be_handed_to_another_process(web):
     array = open_image(f"{web.address}/a.zarr").arrays[0]
     again = pickle.loads(pickle.dumps(array))
