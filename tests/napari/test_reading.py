@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import zarr
@@ -134,3 +136,167 @@ def test_labels_dropped_on_the_dock_are_shown_once(shown_dock, with_labels):
         drop(shown_dock.widget, f"{with_labels}/labels")
     assert [layer.name for layer in shown_dock.viewer.layers] == ["a", "b"]
     assert "add an image" in shown_dock.form.image.empty.text.text()
+
+
+def collection(place):
+    """Write a collection (bioformats2raw) of two images."""
+    zarr.create_group(str(place), zarr_format=2).attrs["bioformats2raw.layout"] = 3
+    for number in range(2):
+        write_image(
+            place / str(number),
+            (32 + number, 32),
+            "uint8",
+            lambda box: np.ones(box.shape, np.uint8),
+            axes="yx",
+            version="0.4",
+        )
+    return place
+
+
+def answer(qtbot, pick):
+    """Answer the next question that is asked: with a choice, or with Cancel if it is None."""
+    from qtpy.QtCore import QTimer
+    from qtpy.QtWidgets import QApplication, QInputDialog
+
+    asked = []
+
+    def look():
+        dialog = QApplication.activeModalWidget()
+        if not isinstance(dialog, QInputDialog):
+            QTimer.singleShot(20, look)
+            return
+        asked.append(dialog.comboBoxItems())
+        if pick is None:
+            dialog.reject()
+        else:
+            dialog.setTextValue(pick)
+            dialog.accept()
+
+    QTimer.singleShot(0, look)
+    return asked
+
+
+@pytest.mark.parametrize("pick", ["0", "1"])
+def test_of_a_collection_the_image_is_opened_that_the_user_picks(make_napari_viewer, qtbot, tmp_path, pick):
+    path = collection(tmp_path / "many.zarr")
+    viewer = make_napari_viewer()
+    asked = answer(qtbot, pick)
+    viewer.open(path, plugin="seamlabel")
+    assert asked == [["0", "1"]]
+    assert [layer.data[0].shape for layer in viewer.layers] == [(32 + int(pick), 32)]
+    assert ome_zarr_path(viewer.layers[0]) == f"{path}/{pick}"
+
+
+def test_nothing_is_opened_where_the_user_picks_none(make_napari_viewer, qtbot, tmp_path):
+    viewer = make_napari_viewer()
+    answer(qtbot, None)
+    viewer.open(collection(tmp_path / "many.zarr"), plugin="seamlabel")
+    assert not viewer.layers
+
+
+def test_a_collection_dropped_on_the_dock_asks_which_image(shown_dock, qtbot, tmp_path):
+    path = collection(tmp_path / "many.zarr")
+    answer(qtbot, "1")
+    drop(shown_dock.widget, path)
+    shown_dock.ready()
+    assert shown_dock.form.image.picture.path == f"{path}/1"
+
+
+def test_channels_have_the_colours_that_the_image_tells(make_napari_viewer, tmp_path):
+    shape = (3, 8, 8)
+    write_image(
+        tmp_path / "c.zarr",
+        shape,
+        "uint8",
+        lambda box: np.ones(box.shape, np.uint8),
+        axes="cyx",
+        channels="pqr",
+    )
+    file = tmp_path / "c.zarr" / "zarr.json"
+    document = json.loads(file.read_text())
+    channels = document["attributes"]["ome"]["omero"]["channels"]
+    for channel, color in zip(channels, ("FF8000", "nonsense", "0000FF"), strict=True):
+        channel["color"] = color
+    file.write_text(json.dumps(document))
+    viewer = make_napari_viewer()
+    viewer.open(tmp_path / "c.zarr", plugin="seamlabel")
+    ends = [layer.colormap.colors[-1][:3].round(2).tolist() for layer in viewer.layers]
+    assert ends[0] == [1, 0.5, 0]
+    assert ends[1] == [1, 0, 1]  # the usual one
+    assert ends[2] == [0, 0, 1]
+
+
+def test_scale_place_and_units_of_image_and_labels_are_shown(make_napari_viewer, tmp_path):
+    path = tmp_path / "moved.zarr"
+    write_image(
+        path,
+        (4, 32, 32),
+        "uint8",
+        lambda box: np.ones(box.shape, np.uint8),
+        axes="zyx",
+        scale=(2, 0.5, 0.5),
+        units=["nanometer"] * 3,
+    )
+    file = path / "zarr.json"
+    document = json.loads(file.read_text())
+    moved = {"type": "translation", "translation": [10.0, 20.0, 30.0]}
+    document["attributes"]["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"][1:] = [moved]
+    file.write_text(json.dumps(document))
+    save_labels(np.ones((4, 32, 32), np.uint8), open_image(path).info, path, "cells")
+    viewer = make_napari_viewer()
+    viewer.open(path, plugin="seamlabel")
+    for layer in viewer.layers:
+        assert layer.scale.tolist() == [2, 0.5, 0.5]
+        assert layer.translate.tolist() == [10, 20, 30]
+        assert {str(unit) for unit in layer.units} == {"nanometer"}
+
+
+def test_a_remote_image_is_opened_with_its_labels(make_napari_viewer, with_labels, tmp_path):
+    import functools
+    import http.server
+    import threading
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            """Say nothing."""
+
+    pytest.importorskip("obstore")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}/image.zarr"
+        viewer = make_napari_viewer()
+        viewer.open(address, plugin="seamlabel")
+        assert [layer.name for layer in viewer.layers] == ["image", "a", "b"]
+        assert ome_zarr_path(viewer.layers[0]) == address
+        np.testing.assert_array_equal(viewer.layers[0].data[0], open_image(with_labels).arrays[0][...])
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_the_dock_is_offered_once_to_who_opens_an_image_without_it(make_napari_viewer, image_path):
+    from napari.utils.notifications import notification_manager
+
+    from seamlabel.napari.widget import SeamlabelWidget
+
+    viewer = make_napari_viewer()
+    before = len(notification_manager.records)
+    for _ in range(2):
+        viewer.open(image_path, plugin="seamlabel")
+    (offer,) = notification_manager.records[before:]
+    ((text, press),) = offer.actions
+    assert text == "Open the dock"
+    press(None)
+    (dock,) = viewer.window._qt_window.findChildren(SeamlabelWidget)
+    assert dock.form.image.layer() in viewer.layers
+
+
+def test_the_dock_is_not_offered_where_it_is_open(shown_dock, image_path):
+    from napari.utils.notifications import notification_manager
+
+    before = len(notification_manager.records)
+    shown_dock.viewer.open(image_path, plugin="seamlabel")
+    assert not notification_manager.records[before:]

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.errors import ImageError
+from seamlabel.napari.layers.choosing import choices, chosen
 from seamlabel.napari.layers.open_image import contents, label_data, layer_data
 from seamlabel.napari.layers.pictures import normal_path
+from seamlabel.napari.offer import offer_dock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    LayerData = tuple[Any, dict[str, Any], str]
+    LayerData = tuple[Any, ...]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
@@ -34,6 +36,8 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
         if len(path) != 1:
             return None
         path = path[0]
+    if choices(normal_path(path)):
+        return read_ome_zarr
     try:
         contents(normal_path(path))
     except ImageError as error:
@@ -46,10 +50,17 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
 def read_ome_zarr(path: str | list[str]) -> list[LayerData]:
     """Return layers of an OME-Zarr: one per channel of its image, and one per label.
 
+    Of a plate or collection it asks which image; of none there are no layers.
+
     Raises
     ------
     ImageError
         If it cannot be opened.
     """
-    image, labels = contents(normal_path(path if isinstance(path, str) else path[0]))
+    place = chosen(normal_path(path if isinstance(path, str) else path[0]))
+    if place is None:
+        return [(None,)]  # as napari wants it where a reader has nothing to show
+    image, labels = contents(place)
+    if image:
+        offer_dock()
     return [*(layer_data(image) if image else ()), *map(label_data, labels)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,11 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from seamlabel.errors import ImageError
+from seamlabel.io.addresses import is_remote
+from seamlabel.io.ngff.listing import colors
 from seamlabel.io.ngff.model import label_names, open_image
+from seamlabel.io.ngff.nodes import Node
+from seamlabel.napari.layers.choosing import chosen
 from seamlabel.napari.layers.lazy_labels import LazyArray, lazy
 from seamlabel.napari.layers.levels import display_levels, halved
 from seamlabel.napari.layers.pictures import OWN, normal_path, ome_zarr_path
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 
 COLORS = ("cyan", "magenta", "yellow", "green", "red", "blue")
 """Colormaps of the channels of an image that has several."""
+_SHOWS = re.compile("[0-9A-Fa-f]{6}")
 LOOK = 1 << 22
 """Most pixels that are read to choose contrast limits."""
 
@@ -28,14 +34,18 @@ LOOK = 1 << 22
 def open_into(viewer: ViewerModel, path: str) -> Image | None:
     """Return the image layer of the OME-Zarr at `path`, added unless it is open already.
 
-    Labels of an OME-Zarr are added as labels; there is no image to return then.
+    Labels of an OME-Zarr are added as labels; there is no image to return then. Of a plate or collection
+    the user is asked which image is meant.
 
     Raises
     ------
     ImageError
         If it cannot be opened.
     """
-    path = normal_path(path)
+    place = chosen(normal_path(path))
+    if place is None:
+        return None
+    path = place
     for layer in viewer.layers:
         if isinstance(layer, Image) and ome_zarr_path(layer) == path:
             return layer
@@ -60,6 +70,9 @@ def contents(path: str) -> tuple[str | None, list[str]]:
     ImageError
         If there is neither.
     """
+    if is_remote(path):
+        held = open_image(path).info.labels
+        return (None, [path]) if "/labels/" in path else (path, [f"{path}/labels/{name}" for name in held])
     folder = Path(path)
     if folder.name == "labels" and (names := label_names(folder.parent)):
         return None, [f"{path}/{name}" for name in names]
@@ -125,7 +138,11 @@ def layer_data(path: str) -> list[tuple[Any, dict[str, Any], str]]:
     levels = [lazy(array) for array in image.arrays]
     axis = info.channel_axis
     count = 1 if axis is None else info.shape[axis]
-    return [_layer(path, info, levels, axis, number, count) for number in range(count)]
+    layers = [_layer(path, info, levels, axis, number, count) for number in range(count)]
+    for (_, options, _), color in zip(layers, colors(Node.at(path)) if count > 1 else (), strict=False):
+        if _SHOWS.fullmatch(color) and color != "000000":
+            options["colormap"] = f"#{color}"
+    return layers
 
 
 def _layer(
