@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.sizes import human
@@ -56,13 +57,24 @@ def validate(args: Namespace) -> int:
 
 def info(args: Namespace) -> int:
     """Print what a store holds."""
+    from seamlabel.io.journal import unfinished_runs
     from seamlabel.io.ngff.nodes import Node
     from seamlabel.io.ngff.validate import kind_of
 
+    place = Path(args.image).expanduser()
+    if not place.exists() and (runs := unfinished_runs(place)):  # an output that no run has made yet
+        if args.json:
+            print(json.dumps({"kind": "", "path": str(place), **_as_json(runs, [], [])}, indent=2))
+            return 0
+        print(f"{place}: not there yet")
+        _print_rest(runs, [], [])
+        return 0
     node = Node.at(args.image)
     kind = kind_of(node)
     if kind in ("plate", "well", "series"):
         return _many(node, kind, args.json)
+    if kind in ("", "labels"):
+        return _labels_alone(node, args.json)
     return _one(node, kind, args.json)
 
 
@@ -90,8 +102,63 @@ def _many(node: Node, kind: str, as_json: bool) -> int:
     print("\n".join(_table(node, images)))
     if images:
         print(f"Choose one: seamlabel info {images[0].full}")
-    _print_findings(found)
+    _print_rest([], [], found)
     return 0
+
+
+def _labels_alone(node: Node, as_json: bool) -> int:
+    """Tell of a store that holds labels alone, such as an output of its own."""
+    from seamlabel.errors import ImageError
+    from seamlabel.io.ngff import listing
+    from seamlabel.io.ngff.validate import validate as check
+
+    group = node if isinstance(node.ngff.get("labels"), list) else node.child("labels")
+    if not group.is_group:
+        msg = f"{node.full} is a zarr group without NGFF metadata (multiscales)"
+        raise ImageError(msg, "Give an OME-Zarr image")
+    listed = group.ngff.get("labels")
+    names = tuple(map(str, listed)) if isinstance(listed, list) else ()
+    labels, found = listing.labels(group, names), check(node.full)
+    runs, kept = _runs(node)
+    if as_json:
+        told: dict[str, Any] = {"kind": "labels", "path": node.full, "store": listing.place_kind(node)}
+        told |= {"zarr_format": node.zarr_format, "labels": [label.name for label in labels]}
+        told |= {"made": {label.name: label.made for label in labels}, **_as_json(runs, kept, found)}
+        print(json.dumps(told, indent=2))
+        return 0
+    print(f"{node.full}: labels alone, without an image (zarr {node.zarr_format})")
+    print("\n".join(_labels(labels)))
+    if labels:
+        print(f"Look at one: seamlabel info {group.child(labels[0].name).full}")
+    _print_rest(runs, kept, found)
+    return 0
+
+
+def _runs(node: Node) -> tuple[list[Unfinished], list[Path]]:
+    """Return the unfinished and the kept runs beside a store; runs lie in folders only."""
+    from seamlabel.io.journal import kept_runs, unfinished_runs
+
+    return (unfinished_runs(node.full), kept_runs(node.full)) if node.folder is not None else ([], [])
+
+
+def _as_json(runs: Sequence[Unfinished], kept: Sequence[Path], found: Sequence[Finding]) -> dict[str, Any]:
+    return {
+        "unfinished_runs": [{**asdict(run), "path": str(run.path)} for run in runs],
+        "kept_runs": list(map(str, kept)),
+        "findings": [asdict(one) for one in found],
+    }
+
+
+def _print_rest(runs: Sequence[Unfinished], kept: Sequence[Path], found: Sequence[Finding]) -> None:
+    for run in runs:
+        go_on = f"go on: seamlabel resume {run.path}; or delete that folder"
+        print(f"unfinished {run.path}: {run}; {go_on}")
+    for folder in kept:
+        print(f"kept       {folder}: seamlabel merge {folder}")
+    for one in found[:SHOWN]:
+        print(_line(one))
+    if len(found) > SHOWN:
+        print(f"and {len(found) - SHOWN:,} more: seamlabel validate")
 
 
 def _table(node: Node, images: Sequence[Member]) -> list[str]:
@@ -120,24 +187,20 @@ def _shape(node: Node, image: Member) -> str:
 
 def _one(node: Node, kind: str, as_json: bool) -> int:
     """Tell of one image, or of labels."""
-    from seamlabel.io.journal import kept_runs, unfinished_runs
     from seamlabel.io.ngff import listing
     from seamlabel.io.ngff.validate import validate as check
     from seamlabel.io.sources import image_info
 
     image = image_info(node.full)
     stored, found = listing.arrays(node), check(node.full)
-    labels, colors = listing.labels(node, image.labels), listing.colors(node)
-    local = node.folder is not None
-    runs, kept = (unfinished_runs(node.full), kept_runs(node.full)) if local else ([], [])
+    labels, colors = listing.labels(node.child("labels"), image.labels), listing.colors(node)
+    runs, kept = _runs(node)
     found += _tiny(stored)
     if as_json:
         told = {**asdict(image), "kind": kind, "store": listing.place_kind(node)}
         told |= {"zarr_format": node.zarr_format, "colors": colors, "arrays": [asdict(one) for one in stored]}
         told |= {"made": {label.name: label.made for label in labels}}
-        told |= {"unfinished_runs": [{**asdict(run), "path": str(run.path)} for run in runs]}
-        told |= {"kept_runs": list(map(str, kept)), "findings": [asdict(one) for one in found]}
-        print(json.dumps(told, indent=2))
+        print(json.dumps({**told, **_as_json(runs, kept, found)}, indent=2))
         return 0
     place = {"folder": "", "zip": " in a zip file", "remote": " on a server"}[listing.place_kind(node)]
     version = f"OME-Zarr {image.ngff_version} (zarr {node.zarr_format})"
@@ -146,14 +209,8 @@ def _one(node: Node, kind: str, as_json: bool) -> int:
     print("\n".join(_labels(labels)))
     if not image.writable:
         print("writable   no: give --output for the labels")
-    print("".join(map(_run, runs)), end="")
-    print("".join(f"kept       {folder}: seamlabel merge {folder}\n" for folder in kept), end="")
-    _print_findings(found)
+    _print_rest(runs, kept, found)
     return 0
-
-
-def _run(run: Unfinished) -> str:
-    return f"unfinished {run.path}: {run}; go on: seamlabel resume {run.path}; or delete that folder\n"
 
 
 def _describe(image: ImageInfo, stored: Sequence[StoredArray], colors: Sequence[str]) -> list[str]:
@@ -211,13 +268,6 @@ def _tiny(stored: Sequence[StoredArray]) -> list[Finding]:
         for array in stored
         if array.files and array.bytes and array.files > MANY_FILES and array.bytes < TINY_BYTES * array.files
     ]
-
-
-def _print_findings(found: Sequence[Finding]) -> None:
-    for one in found[:SHOWN]:
-        print(_line(one))
-    if len(found) > SHOWN:
-        print(f"and {len(found) - SHOWN:,} more: seamlabel validate")
 
 
 def _line(one: Finding) -> str:

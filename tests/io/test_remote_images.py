@@ -136,7 +136,7 @@ def test_an_output_that_was_forgotten_is_told_before_any_work(web, capsys):
 
 
 @pytest.mark.parametrize("executor", ["threads", "processes"])
-def test_a_run_whose_server_dies_goes_on_when_it_is_there_again(folder, tmp_path, executor):
+def test_a_run_whose_server_dies_goes_on_when_it_is_there_again(folder, tmp_path, executor, capsys):
     # a value, not one found in the whole image: then nothing is read before the tiles are
     how = {"params": {"value": 2800.0}, "executor": executor, "workers": 1}
     expected = labels(run(folder / "a.zarr", tmp_path / "here.zarr", **how))
@@ -148,6 +148,8 @@ def test_a_run_whose_server_dies_goes_on_when_it_is_there_again(folder, tmp_path
         with pytest.raises(RemoteError, match=r"the server failed \(503\)") as caught:
             run(address, output, on_event=events.append, **how)
     assert "goes on" in caught.value.hint
+    assert cli.main(["info", str(output)]) == 0
+    assert f"seamlabel resume {output}.seamlabel/labels" in capsys.readouterr().out
     done = {event.tile for event in events if isinstance(event, TileDone)}
     assert 0 < len(done) < 9
     with pytest.raises(ImageError, match="the connection was refused"):

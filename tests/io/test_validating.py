@@ -407,3 +407,21 @@ def test_documents_that_cannot_be_read_are_findings_where_they_lie_below(tmp_pat
     (path / "zarr.json").write_text("{")
     with pytest.raises(ImageError, match="not JSON"):
         validate(path)
+
+
+def test_info_tells_of_labels_in_a_store_of_their_own(tmp_path, capsys):
+    path = sample(tmp_path / "a.zarr", (200, 220))
+    output = tmp_path / "out.zarr"
+    seamlabel.segment(path, "threshold", output=str(output), name="cells", keep=True, progress=False)
+    assert cli.main(["info", str(output)]) == 0
+    text = capsys.readouterr().out
+    assert "labels alone, without an image (zarr 3)" in text
+    assert "cells: uint32, by seamlabel" in text
+    assert f"seamlabel info {output}/labels/cells" in text
+    assert f"seamlabel merge {output}.seamlabel/cells" in text
+    assert cli.main(["info", str(output), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["labels"] == ["cells"]
+    assert told["kept_runs"] == [f"{output}.seamlabel/cells"]
+    assert cli.main(["info", str(output / "labels")]) == 0
+    assert "cells: uint32" in capsys.readouterr().out

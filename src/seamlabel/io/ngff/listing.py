@@ -171,10 +171,10 @@ def _on_disk(folder: str) -> tuple[int | None, int | None]:
 
 
 def labels(node: Node, names: tuple[str, ...]) -> list[LabelTold]:
-    """Return what the labels of an image are."""
+    """Return what labels of these names are in a group of labels."""
     told = []
     for name in filter(is_inside, names):
-        label = node.child(f"labels/{name}")
+        label = node.child(name)
         found = label.parts(label.pyramid.get("datasets"))[:1] if is_image(label) else []
         document = found[0].array if found else {}
         dtype = str(document.get("data_type", document.get("dtype", "?"))).lstrip("<>|=")
