@@ -21,6 +21,8 @@ from seamlabel.io.remote_access import Patience, client_of
 from seamlabel.io.remote_causes import cause_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
 
@@ -133,6 +135,16 @@ class RemoteStore(ObjectStore[Any]):  # type: ignore[misc]
         if data is None:
             return None
         return (prototype or default_buffer_prototype()).buffer.from_bytes(data)
+
+    async def get_partial_values(
+        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
+    ) -> list[Buffer | None]:
+        """Return several things as `get` gives them."""
+        return list(await asyncio.gather(*(self.get(key, prototype, part) for key, part in key_ranges)))
+
+    async def exists(self, key: str) -> bool:
+        """Return whether something is there."""
+        return await self.get(key) is not None
 
     async def _index(self, key: str, part: SuffixByteRequest) -> bytes | None:
         """Return the end of a shard, which tells where its chunks are, and is asked for with each of them."""
