@@ -498,3 +498,8 @@ def test_a_pipe_is_refused_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.tif")
     with pytest.raises(ImageError, match="neither a file nor a folder"):
         made(tmp_path / "a.tif", tmp_path)
+
+
+def test_files_at_an_address_are_to_be_copied_first(tmp_path):
+    with pytest.raises(ImageError, match="from a local disk"):
+        convert("s3://bucket/scan.tif", tmp_path / "out.zarr")

@@ -106,7 +106,7 @@ def export_labels(
     OutputError
         If the file cannot be written, is there already, or ids do not fit 32 bits.
     """
-    place = Path(local_path(out, OutputError))
+    place = Path(local_path(out))
     array, info = _opened(labels, level)
     if place.suffix.lower() not in (".tif", ".tiff"):
         raise OutputError(f"{place.name} names no kind of image that is written", "End the name in .tif")

@@ -9,7 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seamlabel.errors import ImageError, OutputError, Problem, SpecError
+from seamlabel.errors import OutputError, Problem, SpecError
 from seamlabel.geometry import Box
 from seamlabel.io.convert import stack as stacks
 from seamlabel.io.convert.choice import Choice
@@ -19,7 +19,7 @@ from seamlabel.io.convert.job import Job
 from seamlabel.io.convert.pattern import GAPS
 from seamlabel.io.convert.work import carry_out
 from seamlabel.io.ngff.layout import FORMATS, layout
-from seamlabel.io.ngff.places import local_path
+from seamlabel.io.ngff.places import local_path, local_source
 from seamlabel.io.segments import Segments
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def prepare(
         raise SpecError([Problem("gaps", f"{choice.gaps!r} is unknown", f"Use {', '.join(GAPS)}")])
     if form.ngff not in FORMATS:
         raise SpecError([Problem("ngff", f"{form.ngff!r} is not written", "Use 0.5 or 0.4")])
-    folder = Path(local_path(out, OutputError))
+    folder = Path(local_path(out))
     scale, unit, channels = known
     jobs = []
     for name, found in _inputs(source, choice, *files):
@@ -209,7 +209,7 @@ def prepare(
 def _inputs(source: Any, choice: Choice, pattern: str | None, stack: str | None) -> list[tuple[str, Input]]:
     if not isinstance(source, str | os.PathLike):
         return [("", open_array_input(source, choice.axes))]
-    path = Path(local_path(source, ImageError))
+    path = Path(local_source(source))
     if path.is_dir() and (pattern or not _is_zarr(path)):
         held = stacks.open_folder(path, pattern)
         wanted = sorted(held.found) if stack == ALL else [held.chosen(stack)]

@@ -44,6 +44,20 @@ def local_path(path: str | os.PathLike[str]) -> str:
     return _expanded(path, OutputError)
 
 
+def local_source(path: str | os.PathLike[str]) -> str:
+    """Return where files to be converted lie, with ``~`` expanded.
+
+    Raises
+    ------
+    ImageError
+        If that is no local path.
+    """
+    if is_remote(path):
+        msg = f"{without_secrets(os.fspath(path))}: files are converted from a local disk"
+        raise ImageError(msg, "Copy it here first; an OME-Zarr at an address is segmented as it is")
+    return _expanded(path, ImageError)
+
+
 def _expanded(path: str | os.PathLike[str], error: type[ImageError | OutputError]) -> str:
     text = os.fspath(path)
     if isinstance(text, str) and "\0" in text:
