@@ -265,7 +265,7 @@ def resolve(
         raise SpecError([too_large(each, budget, grid)])
     wanted = cache_wanted(info, spec.level, channels, grid, workers)
     cache_bytes = min(wanted, cache_limit(info, workers * tile_bytes, budget))
-    target = spec.output or spec.image
+    target = spec.output or (info.path if spec.image else None)
     return Plan(
         spec=spec,
         info=info,

@@ -209,7 +209,8 @@ def test_paths_that_are_no_image_say_what_they_are(tmp_path):
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "zarr.json").write_text("{")
-    plate = {"plate": {"wells": [{"path": "B/03"}]}}
+    plate = {"plate": {"wells": [{"path": "B/03"}, {"path": "B/04"}]}}
+    well = {"well": {"images": [{"path": "2"}, {"path": "3"}]}}
     cases = {
         "ftp://example.org/a.zarr": ("of this kind", "https"),
         tmp_path / "nowhere": ("does not exist", "path"),
@@ -217,8 +218,8 @@ def test_paths_that_are_no_image_say_what_they_are(tmp_path):
         tmp_path / "empty": ("not a zarr group", "OME-Zarr"),
         broken: ("not a zarr group", "zarr.json"),
         raw_image(tmp_path / "plate", None, ngff=plate): ("plate", "B/03/0"),
-        raw_image(tmp_path / "well", None, ngff={"well": {"images": [{"path": "2"}]}}): ("well", "well/2"),
-        raw_image(tmp_path / "series", None, ngff={"bioformats2raw.layout": 3}): ("collection", "series/0"),
+        raw_image(tmp_path / "well", None, ngff=well): ("well", "well/2"),
+        raw_image(tmp_path / "series", None, ngff={"bioformats2raw.layout": 3}): ("collection", "completely"),
         raw_image(tmp_path / "labels", None, ngff={"labels": ["cells"]}): ("labels", "labels/cells"),
         raw_image(tmp_path / "group", None): ("without NGFF", "OME-Zarr"),
         tmp_path / "group" / "0": ("single zarr array", str(tmp_path / "group")),

@@ -20,11 +20,18 @@ from seamlabel.io.ngff.documents import (
     group_format,
     locked,
     make_group,
+    read_attributes,
     write_attributes,
 )
 from seamlabel.io.ngff.gate import Gate
 from seamlabel.io.ngff.generations import OURS, Generation, is_remainder, left_over, remove
-from seamlabel.io.ngff.metadata import LabelRecord, label_attributes, listing, writing_attributes
+from seamlabel.io.ngff.metadata import (
+    LabelRecord,
+    label_attributes,
+    listing,
+    writing_attributes,
+    written_version,
+)
 from seamlabel.io.ngff.places import is_elsewhere, local_path, obstacle
 from seamlabel.io.ngff.publish import arrays_shown, enter, explained, image_source, refuse_taken
 from seamlabel.io.ngff.store import create_array
@@ -80,6 +87,7 @@ class LabelWriter:
         self._labels = store / "labels"
         self._group = self._labels / record.name
         self._format = _format(record.info, store)
+        self._version = written_version(self._format, read_attributes(store))
         self._generation: Generation | None = None
         self._levels: list[ChunkFiles] = []
         self._made: list[Path] = []
@@ -160,7 +168,7 @@ class LabelWriter:
         """Make the groups that are missing and take a generation in the label's."""
         parts: tuple[tuple[Path, dict[str, Any]], ...] = (
             (self._store, {}),
-            (self._labels, listing(self._format, {})),
+            (self._labels, listing(self._format, {}, version=self._version)),
             (self._group, writing_attributes()),
         )
         if not self._store.exists():
@@ -229,7 +237,8 @@ class LabelWriter:
                 others = {path.name for path in self._group.iterdir() if OURS.fullmatch(path.name)}
                 others = (others | replaced) - set(generation.names)
                 source = image_source(self._record.info, self._store)
-                attributes = label_attributes(self._record, generation.names, self._format, source)
+                names, form, version = generation.names, self._format, self._version
+                attributes = label_attributes(self._record, names, form, source, version)
                 write_attributes(self._group, attributes, unconsolidate=True)
                 self._forget()  # visible: from now on an abort takes nothing back
                 with explained(self._group, "labels are whole, but could not be listed, in"):

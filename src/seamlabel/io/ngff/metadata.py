@@ -1,11 +1,12 @@
 """NGFF attributes as this package writes them: axes, datasets, image-label, provenance. Pure.
 
-Knows the wording of NGFF 0.4 (zarr 2) and 0.5 (zarr 3); writes nothing itself.
+Knows the wording of NGFF 0.4 (zarr 2), 0.5 and 0.6 (zarr 3); writes nothing itself.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
 
 VERSIONS: dict[ZarrFormat, str] = {2: "0.4", 3: "0.5"}
 """NGFF version that goes with each zarr format."""
+WRITABLE = re.compile(r"0\.([1-5]|6(rc\d+)?)")
+"""NGFF versions of images that labels are written into; drafts of 0.6 are read only."""
+_WORLD = "physical"
+"""Coordinate system that the levels of labels in 0.6 lead to."""
+_SAMPLED = {
+    "type": "nearest",
+    "metadata": {
+        "description": "the label at the centre of the voxels that a voxel stands for",
+        "method": "seamlabel.kernels.pyramid.sample_index",
+        "version": __version__,
+    },
+}
+"""How the levels of labels are made from the one that was segmented."""
 
 
 @dataclass(frozen=True)
@@ -95,17 +109,49 @@ def multiscale(
 
 
 def group_attributes(
-    zarr_format: ZarrFormat, image: dict[str, Any], more: dict[str, Any] | None = None
+    zarr_format: ZarrFormat,
+    image: dict[str, Any],
+    more: dict[str, Any] | None = None,
+    version: str | None = None,
 ) -> dict[str, Any]:
-    """Return the attributes of a group with one multiscale image, and `more` NGFF keys beside it."""
-    version = VERSIONS[zarr_format]
+    """Return the attributes of a group with one multiscale image, and `more` NGFF keys beside it.
+
+    The version is the one that goes with the zarr format, unless another is given.
+    """
+    version = version or VERSIONS[zarr_format]
     if zarr_format == 2:
         return {"multiscales": [{"version": version, **image}], **(more or {})}
-    return {"ome": {"version": version, "multiscales": [image], **(more or {})}}
+    worded = _in_systems(image) if version >= "0.6" else image
+    return {"ome": {"version": version, "multiscales": [worded], **(more or {})}}
+
+
+def _in_systems(image: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry of ``multiscales`` in the words of 0.6: levels lead to a coordinate system."""
+    datasets = []
+    for dataset in image["datasets"]:
+        steps = dataset["coordinateTransformations"]
+        whole = steps[0] if len(steps) == 1 else {"type": "sequence", "transformations": steps}
+        ends = {"input": {"path": dataset["path"]}, "output": {"name": _WORLD}}
+        datasets.append({**dataset, "coordinateTransformations": [{**whole, **ends}]})
+    systems = [{"name": _WORLD, "axes": image["axes"]}]
+    rest = {key: value for key, value in image.items() if key != "axes"}
+    return {**rest, "coordinateSystems": systems, "datasets": datasets}
+
+
+def written_version(zarr_format: ZarrFormat, store: dict[str, Any]) -> str:
+    """Return the version of labels in a store of these attributes: 0.6 in an image of 0.6 only."""
+    ome = ngff_part(store)
+    own = ome.get("version")
+    newer = zarr_format == 3 and isinstance(own, str) and "multiscales" in ome and own >= "0.6"
+    return str(own) if newer and WRITABLE.fullmatch(str(own)) else VERSIONS[zarr_format]
 
 
 def label_attributes(
-    record: LabelRecord, paths: Sequence[str], zarr_format: ZarrFormat, source: str | None
+    record: LabelRecord,
+    paths: Sequence[str],
+    zarr_format: ZarrFormat,
+    source: str | None,
+    version: str | None = None,
 ) -> dict[str, Any]:
     """Return the attributes of a finished label group.
 
@@ -119,17 +165,19 @@ def label_attributes(
         Format of the store.
     source : str or None
         Where the image lies, seen from the label group.
+    version : str, optional
+        Of NGFF; by default the one that goes with the zarr format.
     """
     info = record.info
     levels = [
         (path, info.label_values(level.scale), info.label_values(level.translation))
         for path, level in zip(paths, info.levels, strict=True)
     ]
-    label: dict[str, Any] = {"version": VERSIONS[zarr_format]}
+    label: dict[str, Any] = {"version": version or VERSIONS[zarr_format]}
     if source:
         label["source"] = {"image": source}
-    image = multiscale(record.name, record.axes, levels)
-    attributes = group_attributes(zarr_format, image, {"image-label": label})
+    image = multiscale(record.name, record.axes, levels) | _SAMPLED
+    attributes = group_attributes(zarr_format, image, {"image-label": label}, version)
     own = {"state": "complete", "version": __version__}
     return {**attributes, "seamlabel": own if record.spec is None else {**own, "spec": record.spec}}
 
@@ -139,7 +187,12 @@ def writing_attributes() -> dict[str, Any]:
     return {"seamlabel": {"state": "writing", "version": __version__}}
 
 
-def listing(zarr_format: ZarrFormat, attributes: dict[str, Any], name: str | None = None) -> dict[str, Any]:
+def listing(
+    zarr_format: ZarrFormat,
+    attributes: dict[str, Any],
+    name: str | None = None,
+    version: str | None = None,
+) -> dict[str, Any]:
     """Return the attributes of a ``labels`` group with `name` entered, and all else kept."""
     ome = dict(ngff_part(attributes))
     old = ome.get("labels")
@@ -147,7 +200,7 @@ def listing(zarr_format: ZarrFormat, attributes: dict[str, Any], name: str | Non
     ome["labels"] = names if name is None or name in names else [*names, name]
     if zarr_format == 2:
         return ome
-    return {**attributes, "ome": {"version": VERSIONS[3], **ome}}
+    return {**attributes, "ome": {"version": version or VERSIONS[3], **ome}}
 
 
 def provenance(plan: Plan) -> dict[str, Any]:

@@ -30,6 +30,8 @@ class Online:
         If there is no zarr, or the server does not answer.
     """
 
+    inside = ""
+
     def __init__(self, address: str) -> None:
         self._address = address
         self._store = RemoteStore(address)
@@ -69,6 +71,10 @@ class Online:
     def check_chunks(self, found: ArrayShape) -> None:
         """Have chunks refused that are longer than they can be."""
         self._store.longest = max(self._store.longest, most_encoded(found.chunk_bytes))
+
+    def nested(self, node: str) -> bool:
+        """Return False: there is no looking for the names that chunks have."""
+        return False
 
     def labels(self) -> tuple[str, ...]:
         """Return the labels that the store lists; there is no looking for others.

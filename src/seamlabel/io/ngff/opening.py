@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from seamlabel.io.ngff.arraydocs import ArrayShape
 
 _DOCUMENTS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+_ZIPPED = (".zip", ".ozx")
 _GIVE = "Give the folder of an OME-Zarr image (it has .zgroup or zarr.json)"
 _ZARR = (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
 _ZIP = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error)
@@ -40,6 +42,8 @@ class Folder:
     root : Path
         The folder; may be reached through a link.
     """
+
+    inside = ""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -70,6 +74,15 @@ class Folder:
     def check_chunks(self, found: ArrayShape) -> None:
         """Nothing to say: files are looked at as they are read."""
 
+    def nested(self, node: str) -> bool:
+        """Return whether chunks of a zarr 2 array lie in folders of their own, ``0/0`` and not ``0.0``."""
+        for entry in os.scandir(self._root / node):
+            if entry.name.isdecimal() and entry.is_dir():
+                return True
+            if entry.name.replace(".", "").isdecimal():
+                break
+        return False
+
 
 class Zipped:
     """A store in a zip file.
@@ -78,6 +91,14 @@ class Zipped:
     ----------
     path : Path
         The file.
+    inside : str
+        The group in it; by default what is at its top, or in its only folder (file managers put the
+        folder itself into the file).
+
+    Attributes
+    ----------
+    inside : str
+        The group in it.
 
     Raises
     ------
@@ -85,13 +106,17 @@ class Zipped:
         If it is no zip file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, inside: str = "") -> None:
         self._path = path
+        self.inside = inside
         try:
             with zipfile.ZipFile(path) as file:
                 self._sizes = {entry.filename: entry.file_size for entry in file.infolist()}
         except _ZIP as error:
             raise ImageError(f"{path} is no zip file that can be read: {error}", DAMAGED) from None
+        tops = {name.partition("/")[0] for name in self._sizes}
+        if len(tops) == 1 and not tops & set(_DOCUMENTS):
+            self.inside = f"{tops.pop()}/{inside}".strip("/")
 
     def store(self) -> ZipStore:
         """Return the store for zarr-python."""
@@ -105,7 +130,7 @@ class Zipped:
         ImageError
             If something is there that is no such document.
         """
-        key = f"{node.strip('/')}/{name}" if node else name
+        key = "/".join(part for part in (self.inside, node.strip("/"), name) if part)
         if key not in self._sizes:
             return None
         place = f"{self._path}/{key}"
@@ -144,16 +169,19 @@ def open_place(text: str) -> tuple[Place, zarr.Group]:
 
 def _open_path(text: str) -> tuple[Place, zarr.Group]:
     path = Path(text)
-    if not path.exists():
+    file = next((p for p in (path, *path.parents) if p.suffix in _ZIPPED and p.is_file()), None)
+    if not path.exists() and file is None:
         raise ImageError(f"{text} does not exist", "Check the path")
-    if not path.is_dir() and (not path.is_file() or path.suffix not in (".zip", ".ozx")):
+    if not path.is_dir() and file is None:
         what = "a file" if path.is_file() else "neither a folder nor a file"
         hint = f"Convert it first: seamlabel convert {path} {path.stem}.zarr"
         raise ImageError(f"{text} is {what}, an OME-Zarr is a folder", hint)
     if _is_array(path):
         msg = f"{text} is a single zarr array, one level of an image"
         raise ImageError(msg, f"Give the group above it: {path.parent}")
-    place: Place = Zipped(path) if path.is_file() else Folder(path)
+    place: Place = (
+        Folder(path) if file is None else Zipped(file, path.relative_to(file).as_posix().strip("."))
+    )
     try:
         for name in _DOCUMENTS:
             place.document("", name)
@@ -164,7 +192,7 @@ def _open_path(text: str) -> tuple[Place, zarr.Group]:
 
 def _group(text: str, place: Place) -> tuple[Place, zarr.Group]:
     try:
-        return place, zarr.open_group(place.store(), mode="r", use_consolidated=False)
+        return place, zarr.open_group(place.store(), path=place.inside, mode="r", use_consolidated=False)
     except SeamlabelError:
         raise
     except _ZARR as error:
@@ -233,4 +261,9 @@ def open_array(place: Place, group: zarr.Group, path: str) -> zarr.Array[Any]:
         raise Refused(str(error)) from None
     if not isinstance(array, zarr.Array) or array.shape != size.shape:
         raise Refused("it is not an array of numbers but a group", "Correct the metadata")
+    untold = array.metadata.zarr_format == 2 and "dimension_separator" not in found and array.ndim > 1
+    if untold and isinstance(place, Folder) and place.nested(path):
+        # Else every chunk would be missing, and the image black: early writers forgot to say "/".
+        metadata = replace(array.metadata, dimension_separator="/")
+        array = zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=array.store_path))
     return guard_array(array)
