@@ -129,6 +129,9 @@ def _type_name(name: Any) -> str:
 
 def _version_2(document: dict[str, Any]) -> tuple[np.dtype[Any], Any]:
     stored = _number_type(document.get("dtype"), _NUMBERS)
+    for key, usual in (("fill_value", "0"), ("order", '"C"')):
+        if key not in document:
+            raise Refused(f"its metadata do not say '{key}'", f'Add it, such as "{key}": {usual}')
     compressor, filters = document.get("compressor"), document.get("filters")
     if compressor is not None:
         _check_codec(compressor, "id", _COMPRESSORS)

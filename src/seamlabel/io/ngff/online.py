@@ -72,6 +72,10 @@ class Online:
         """Have chunks refused that are longer than they can be."""
         self._store.longest = max(self._store.longest, most_encoded(found.chunk_bytes))
 
+    def groups(self) -> list[str]:
+        """Return nothing: folders at an address are not listed."""
+        return []
+
     def nested(self, node: str) -> bool:
         """Return False: there is no looking for the names that chunks have."""
         return False

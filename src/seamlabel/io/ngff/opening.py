@@ -9,6 +9,7 @@ import os
 import zipfile
 import zlib
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,14 @@ from seamlabel.io.guarded import GuardedStore, guard_array
 from seamlabel.io.ngff.arraydocs import DAMAGED, Refused, check_array
 from seamlabel.io.ngff.documents import group_format
 from seamlabel.io.ngff.online import Online
-from seamlabel.io.ngff.strict import MOST_BYTES, load_document, parse_document
+from seamlabel.io.ngff.strict import MOST_BYTES, load_document, parse_document, plain
 
 if TYPE_CHECKING:
     from seamlabel.io.ngff.arraydocs import ArrayShape
 
 _DOCUMENTS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+_SHOWN, _MOST_LOOKED_AT = 6, 1_000
+"""Groups that a message names, and entries of a folder that are looked at to find them."""
 _ZIPPED = (".zip", ".ozx")
 _GIVE = "Give the folder of an OME-Zarr image (it has .zgroup or zarr.json)"
 _ZARR = (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
@@ -63,6 +66,14 @@ class Folder:
         """
         place = self._root / node / name
         return load_document(place) if os.path.lexists(place) else None
+
+    def groups(self) -> list[str]:
+        """Return the names of zarr groups in the folder; for messages."""
+        with os.scandir(self._root) as entries:
+            names = [entry.name for entry in islice(entries, _MOST_LOOKED_AT) if entry.is_dir()]
+        return sorted(
+            name for name in names if not _is_array(self._root / name) and _is_node(self._root / name)
+        )
 
     def check_node(self, node: str) -> None:
         """Raise `Refused` if a node is elsewhere: a link must not make other files part of the image."""
@@ -143,6 +154,11 @@ class Zipped:
             raise ImageError(f"{place} cannot be read: {error}", DAMAGED) from None
         return parse_document(data, place)
 
+    def groups(self) -> list[str]:
+        """Return the names of zarr groups at the top of the file; for messages."""
+        tops = {name.partition("/")[0] for name in self._sizes}
+        return sorted(top for top in tops if {f"{top}/.zgroup", f"{top}/zarr.json"} & self._sizes.keys())
+
     def check_node(self, node: str) -> None:
         """Nothing to say: nothing in a zip file leads out of it."""
 
@@ -196,7 +212,10 @@ def _group(text: str, place: Place) -> tuple[Place, zarr.Group]:
     except SeamlabelError:
         raise
     except _ZARR as error:
-        raise ImageError(f"{text} is not a zarr group: {error}", _GIVE) from None
+        groups = place.groups()
+        named = ", ".join(plain(name) for name in groups[:_SHOWN]) + (", …" if len(groups) > _SHOWN else "")
+        hint = f"Give one of the groups in it: {named}" if groups else _GIVE
+        raise ImageError(f"{text} is not a zarr group: {error}", hint) from None
 
 
 def _is_array(path: Path) -> bool:
@@ -230,6 +249,10 @@ def open_level(text: str) -> zarr.Array[Any] | None:
     if array.shape != size.shape:
         raise ImageError(f"{text} cannot be opened: it is not what its metadata say", DAMAGED)
     return guard_array(array)
+
+
+def _is_node(path: Path) -> bool:
+    return any((path / name).is_file() for name in _DOCUMENTS)
 
 
 def open_array(place: Place, group: zarr.Group, path: str) -> zarr.Array[Any]:
