@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import imagecodecs.numcodecs as pictures
 import numcodecs
 import odd_stores
 from numcodecs import Blosc
@@ -96,6 +97,19 @@ CODECS = {
     ),
 }
 
+PICTURES = {
+    f"picture {kind.__name__} {dtype}": _v2(kind()) | {"dtype": dtype, **more}
+    for kind, dtype, more in (
+        *((pictures.Jpegxl, "<u2", {}), (pictures.Jpegxl, "<f4", {"axes": "zyx"}), (pictures.Png, "<u2", {})),
+        *(
+            (pictures.Jpeg2k, "<u2", {}),
+            (pictures.Jpegls, "|u1", {"axes": "tyx"}),
+            (pictures.Htj2k, "|u1", {}),
+        ),
+        *((pictures.Jpegxr, "<f4", {}), (pictures.Lerc, "<f4", {}), (pictures.Ljpeg, "<u2", {})),
+    )
+}
+
 TYPES = {
     **{
         f"pixels {dtype}": {"dtype": dtype}
@@ -157,7 +171,7 @@ PLACES: dict[str, tuple[Any, dict[str, Any]]] = {
 TABLE: dict[str, tuple[Any, dict[str, Any]]] = {
     **{
         name: (odd_stores.alone, differs)
-        for name, differs in {**VERSIONS, **CODECS, **TYPES, **LAYOUTS}.items()
+        for name, differs in {**VERSIONS, **CODECS, **PICTURES, **TYPES, **LAYOUTS}.items()
     },
     **PLACES,
 }

@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
+import tracemalloc
 import zipfile
 
 import numcodecs
+import numpy as np
 import pytest
 from hostile import checksum
+from imagecodecs.numcodecs import Jpegxl
 from odd_stores import Odd, axes_of, load, plate, save, series
 from odd_table import CODECS
 
 from seamlabel.cli import main
+from seamlabel.errors import ImageError
+from seamlabel.io.cache import ChunkCache
+from seamlabel.io.chunks import ChunkReader
+from seamlabel.io.ngff.model import open_image
 
 BROKEN = {}
 """Name to what makes it, what the message says, and what its hint says."""
@@ -265,6 +273,28 @@ differing(
         ]
     },
 )
+
+
+def test_a_picture_codec_that_is_not_installed_is_named_with_the_command_that_installs_it(
+    tmp_path, monkeypatch
+):
+    path = Odd(document={"compressor": {"id": "imagecodecs_jpegxl"}}).write(tmp_path / "image.zarr")
+    monkeypatch.setitem(sys.modules, "imagecodecs.numcodecs", None)
+    with pytest.raises(ImageError, match="of the package imagecodecs, which is not installed") as caught:
+        open_image(path)
+    assert 'pip install "seamlabel[codecs]"' in caught.value.hint
+
+
+def test_a_picture_larger_than_its_chunk_is_not_decoded(tmp_path):
+    path = Odd(array={"compressors": Jpegxl()}, dtype="|u1").write(tmp_path / "image.zarr")
+    array = open_image(path).arrays[0]
+    assert array[:8, :16].any()
+    (path / "0" / "0" / "0").write_bytes(Jpegxl().encode(np.zeros((4000, 4000), "uint8")))
+    tracemalloc.start()
+    with pytest.raises(ImageError, match="is no chunk of this image"):
+        ChunkReader(array, ChunkCache(1 << 20)).read((slice(0, 8), slice(0, 16)))
+    assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -18,6 +18,7 @@ from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.storage import LocalStore
 
 from seamlabel.io.bounded import CODECS
+from seamlabel.io.pictures import PICTURES, Picture
 from seamlabel.io.regular import Irregular
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def guard_array(array: zarr.Array[Any]) -> zarr.Array[Any]:
     if isinstance(array.store, GuardedStore):
         array.store.longest = max(array.store.longest, most_encoded(size))
     if type(pipeline) is BatchedCodecPipeline:
-        bounded = BatchedCodecPipeline.from_codecs([_bounded(codec, size) for codec in pipeline])
+        bounded = BatchedCodecPipeline.from_codecs([_bounded(codec, array, size) for codec in pipeline])
         object.__setattr__(inner, "codec_pipeline", bounded)
     return array
 
@@ -84,12 +85,15 @@ def most_encoded(size: int) -> int:
     return 2 * size + (1 << 20)
 
 
-def _bounded(codec: Codec, size: int) -> Codec:
+def _bounded(codec: Codec, array: zarr.Array[Any], size: int) -> Codec:
     if isinstance(codec, ShardingCodec):
-        inside = [_bounded(part, size) for part in codec.codecs]
+        inside = [_bounded(part, array, size) for part in codec.codecs]
         return replace(codec, codecs=tuple(inside))
-    if getattr(codec, "compressor", None) is not None:  # all of zarr 2 in one
-        return replace(codec, compressor=_Compressor(codec.compressor, size))
+    inner = getattr(codec, "compressor", None)
+    if inner is not None:  # all of zarr 2 in one
+        if inner.codec_id in PICTURES:
+            return replace(codec, compressor=Picture(inner, array.chunks, array.dtype))
+        return replace(codec, compressor=_Compressor(inner, size))
     if isinstance(codec, BytesBytesCodec):
         name = str(codec.to_dict()["name"]).removeprefix("numcodecs.")
         return _Bounded(name, codec) if name in CODECS else codec

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from seamlabel import memory
+from seamlabel.io.pictures import PICTURES
 
 MOST_AXES = 8
 MOST_SIDE = 1 << 40
@@ -134,7 +135,7 @@ def _version_2(document: dict[str, Any]) -> tuple[np.dtype[Any], Any]:
             raise Refused(f"its metadata do not say '{key}'", f'Add it, such as "{key}": {usual}')
     compressor, filters = document.get("compressor"), document.get("filters")
     if compressor is not None:
-        _check_codec(compressor, "id", _COMPRESSORS)
+        _check_codec(compressor, "id", _COMPRESSORS | PICTURES)
     if filters is not None and not isinstance(filters, list):
         raise Refused("its filters are no list")
     for codec in filters or ():
@@ -184,7 +185,8 @@ def _check_codec(codec: Any, key: str, allowed: set[str]) -> None:
     name = codec.get(key) if isinstance(codec, dict) else codec
     if not isinstance(codec, dict) or not isinstance(name, str) or name not in allowed:
         msg = f"its codec {name!r:.50} is not one of those that are known to be safe"
-        raise Refused(msg, f"{REWRITE}, or without it; known are {', '.join(sorted(allowed))}")
+        known = ", ".join(sorted(allowed - PICTURES))
+        raise Refused(msg, f"{REWRITE}, or without it; known are {known}")
     settings = codec if key == "id" else _configuration(codec)
     for setting in _TYPE_KEYS:
         if settings.get(setting) is not None:

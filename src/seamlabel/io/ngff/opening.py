@@ -23,6 +23,7 @@ from seamlabel.io.ngff.arraydocs import DAMAGED, Refused, check_array
 from seamlabel.io.ngff.documents import group_format
 from seamlabel.io.ngff.online import Online
 from seamlabel.io.ngff.strict import MOST_BYTES, load_document, parse_document, plain
+from seamlabel.io.pictures import INSTALL, PICTURES, register
 
 if TYPE_CHECKING:
     from seamlabel.io.ngff.arraydocs import ArrayShape
@@ -276,6 +277,7 @@ def open_array(place: Place, group: zarr.Group, path: str) -> zarr.Array[Any]:
         raise Refused("it is not an array of numbers but a group", "Correct the metadata")
     size = check_array(found)
     place.check_chunks(size)
+    _prepare(found.get("compressor"))
     try:
         array = group[path]
     except SeamlabelError:
@@ -290,3 +292,20 @@ def open_array(place: Place, group: zarr.Group, path: str) -> zarr.Array[Any]:
         metadata = replace(array.metadata, dimension_separator="/")
         array = zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=array.store_path))
     return guard_array(array)
+
+
+def _prepare(compressor: Any) -> None:
+    """Have the codec of a zarr 2 array at hand, if it is one of an extra's.
+
+    Raises
+    ------
+    Refused
+        If it is not installed.
+    """
+    name = compressor.get("id") if isinstance(compressor, dict) else None
+    if name in PICTURES:
+        try:
+            register(name)
+        except ImportError:
+            msg = f"its codec '{name}' is one of the package imagecodecs, which is not installed"
+            raise Refused(msg, f"Install it: {INSTALL}") from None
