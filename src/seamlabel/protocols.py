@@ -175,8 +175,13 @@ class LabelSink(Protocol):
         """Raise what `begin` would refuse, without writing anything."""
         ...
 
-    def begin(self, dtype: str, chunks: tuple[tuple[int, ...], ...]) -> None:
-        """Create the arrays, chunked so on each level; every voxel is 0 until it is written."""
+    def begin(
+        self, dtype: str, chunks: tuple[tuple[int, ...], ...], blocks: tuple[tuple[int, ...], ...] = ()
+    ) -> None:
+        """Create the arrays, chunked so on each level; every voxel is 0 until it is written.
+
+        `blocks` are what is written together of each level: no file need be smaller.
+        """
         ...
 
     def write(self, level: int, box: Box, labels: Labels) -> None:

@@ -17,7 +17,7 @@ import zarr
 
 from seamlabel.errors import OutputError
 from seamlabel.geometry import Box
-from seamlabel.io.ngff import documents, labels
+from seamlabel.io.ngff import chunkfiles, documents, labels
 from seamlabel.io.ngff.generations import MARKER, STALE
 from seamlabel.io.ngff.labels import open_sink
 from seamlabel.io.ngff.model import open_image
@@ -190,7 +190,7 @@ def full(function, after):
 @pytest.mark.parametrize(
     ("own", "module", "name", "after"),
     [
-        *((own, labels, "create_array", after) for own in (False, True) for after in (0, 1)),
+        *((own, chunkfiles, "create_array", after) for own in (False, True) for after in (0, 1)),
         *((False, documents, "_save", after) for after in (0, 1)),
         *((True, documents, "_save", after) for after in (0, 1, 2)),
         *((own, documents, "_take", 0) for own in (False, True)),

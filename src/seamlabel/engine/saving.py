@@ -82,7 +82,7 @@ def save_labels(labels: Any, info: ImageInfo, store: Path, name: str, *, overwri
     grid = TileGrid(shape, tuple(map(min, layout.blocks[0], shape)), (0,) * len(shape))
     maker = _Given(labels, grid, _dtype(labels, grid))
     try:
-        sink.begin(maker.dtype.name, layout.chunks)
+        sink.begin(maker.dtype.name, layout.chunks, layout.blocks)
         job = PaintJob(maker, sink, layout, threading.Event())
         for levels in layout.passes():
             for index in job.blocks(levels):

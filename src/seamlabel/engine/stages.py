@@ -91,7 +91,7 @@ class Stages:
         """Write the final labels and their pyramid; make them visible unless `allowed` raises."""
         layout = paint_layout(self.sink.shapes, self.plan.joined)
         self.painting = True
-        self.sink.begin(solution.dtype, layout.chunks)
+        self.sink.begin(solution.dtype, layout.chunks, layout.blocks)
         composer = composer_of(self.plan, self.store, solution)
         job = PaintJob(composer, self.sink, layout, self.stop, self.plan.region)
         passes = layout.passes()

@@ -99,7 +99,9 @@ class MemorySink:
         """
         assert self.state == "new", f"check() of a sink that is {self.state}"
 
-    def begin(self, dtype: str, chunks: tuple[tuple[int, ...], ...]) -> None:
+    def begin(
+        self, dtype: str, chunks: tuple[tuple[int, ...], ...], blocks: tuple[tuple[int, ...], ...] = ()
+    ) -> None:
         """Make the arrays, all 0.
 
         Raises

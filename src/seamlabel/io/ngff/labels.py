@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.errors import OutputError
-from seamlabel.io.ngff.chunkfiles import ChunkFiles
+from seamlabel.io.ngff.chunkfiles import ChunkFiles, make_array
 from seamlabel.io.ngff.documents import (
     LOCK,
     consolidated_groups,
@@ -33,16 +33,16 @@ from seamlabel.io.ngff.metadata import (
     written_version,
 )
 from seamlabel.io.ngff.places import is_elsewhere, local_path, obstacle
-from seamlabel.io.ngff.publish import arrays_shown, enter, explained, image_source, refuse_taken
-from seamlabel.io.ngff.store import create_array
+from seamlabel.io.ngff.publish import arrays_shown, enter, explained, format_of, image_source, refuse_taken
+from seamlabel.io.ngff.shards import shard_shapes
 from seamlabel.io.partial import sweep
 
 if TYPE_CHECKING:
-    from seamlabel.axes import ImageInfo
     from seamlabel.geometry import Box
-    from seamlabel.io.ngff.documents import ZarrFormat
     from seamlabel.plan import Plan
     from seamlabel.protocols import Labels
+
+    Shapes = tuple[tuple[int, ...], ...]
 
 
 def open_sink(plan: Plan, output: str | os.PathLike[str] | None = None) -> LabelWriter:
@@ -86,7 +86,7 @@ class LabelWriter:
         self._store = store
         self._labels = store / "labels"
         self._group = self._labels / record.name
-        self._format = _format(record.info, store)
+        self._format = format_of(record.info, store)
         self._version = written_version(self._format, read_attributes(store))
         self._generation: Generation | None = None
         self._levels: list[ChunkFiles] = []
@@ -124,7 +124,7 @@ class LabelWriter:
                 raise OutputError(hindered, "Move it away or check its permissions, or give another output")
             refuse_taken(self._record, self._group)
 
-    def begin(self, dtype: str, chunks: tuple[tuple[int, ...], ...]) -> None:
+    def begin(self, dtype: str, chunks: Shapes, blocks: Shapes = ()) -> None:
         """Create the arrays beside those of an older label; every voxel is 0 until it is written.
 
         If that fails half-way, what was made is removed again.
@@ -135,6 +135,8 @@ class LabelWriter:
             ``"uint32"``, or ``"uint64"`` for more than 2**32 - 1 objects.
         chunks : tuple of tuple of int
             Chunk shape of each level in voxels.
+        blocks : tuple of tuple of int, optional
+            What is written together of each level: the shards, if there are to be any.
 
         Raises
         ------
@@ -147,7 +149,7 @@ class LabelWriter:
             raise OutputError(msg, "Open a sink anew")
         try:
             with explained(self._group):
-                self._create(dtype, chunks)
+                self._create(dtype, chunks, blocks)
         except BaseException:
             self._clean()
             raise
@@ -155,14 +157,17 @@ class LabelWriter:
             if self._gate.leave():
                 self._clean()
 
-    def _create(self, dtype: str, chunks: tuple[tuple[int, ...], ...]) -> None:
-        names = tuple(axis.name for axis in self._record.axes)
-        same: dict[str, Any] = {"zarr_format": self._format, "names": names}
+    def _create(self, dtype: str, chunks: Shapes, blocks: Shapes) -> None:
         self._generation = self._claim()
-        for path, shape, chunk in zip(self._generation.names, self.shapes, chunks, strict=True):
-            array = create_array(self._group / path, shape, dtype, chunk, **same)
-            files = ChunkFiles(self._group / path, shape, array.chunks, dtype, zarr_format=self._format)
-            self._levels.append(files)
+        folders = [self._group / name for name in self._generation.names]
+        image = self._store / self._record.info.levels[0].path
+        shards = shard_shapes(self.shapes, chunks, blocks if self._format == 3 else (), image)
+        names = tuple(axis.name for axis in self._record.axes)
+        for folder, shape, chunk, shard in zip(folders, self.shapes, chunks, shards, strict=True):
+            made = make_array(
+                folder, shape, dtype, chunk, zarr_format=self._format, names=names, shards=shard
+            )
+            self._levels.append(made)
 
     def _claim(self) -> Generation:
         """Make the groups that are missing and take a generation in the label's."""
@@ -237,8 +242,8 @@ class LabelWriter:
                 others = {path.name for path in self._group.iterdir() if OURS.fullmatch(path.name)}
                 others = (others | replaced) - set(generation.names)
                 source = image_source(self._record.info, self._store)
-                names, form, version = generation.names, self._format, self._version
-                attributes = label_attributes(self._record, names, form, source, version)
+                how = generation.names, self._format, source, self._version
+                attributes = label_attributes(self._record, *how)
                 write_attributes(self._group, attributes, unconsolidate=True)
                 self._forget()  # visible: from now on an abort takes nothing back
                 with explained(self._group, "labels are whole, but could not be listed, in"):
@@ -290,11 +295,3 @@ class LabelWriter:
             others = {path.name for path in folder.iterdir()} - {"zarr.json", ".zgroup", ".zattrs", LOCK}
             if not others:
                 remove(folder)
-
-
-def _format(info: ImageInfo, store: Path) -> ZarrFormat:
-    """Return the zarr format to write: that of the store, else of the image, else 3."""
-    found = group_format(store)
-    if found is not None:
-        return found
-    return 2 if info.ngff_version in ("0.1", "0.2", "0.3", "0.4") else 3

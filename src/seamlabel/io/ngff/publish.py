@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from seamlabel.errors import OutputError
 from seamlabel.io.addresses import is_remote
-from seamlabel.io.ngff.documents import nodes, read_attributes, reconsolidate, write_attributes
+from seamlabel.io.ngff.documents import group_format, nodes, read_attributes, reconsolidate, write_attributes
 from seamlabel.io.ngff.metadata import listing, ngff_part
 
 if TYPE_CHECKING:
@@ -89,3 +89,11 @@ def image_source(info: ImageInfo, store: Path) -> str | None:
         return info.path
     image = Path(info.path).resolve()
     return "../../" if image == store.resolve() else image.as_posix()
+
+
+def format_of(info: ImageInfo, store: Path) -> ZarrFormat:
+    """Return the zarr format to write: that of the store, else of the image, else 3."""
+    found = group_format(store)
+    if found is not None:
+        return found
+    return 2 if info.ngff_version in ("0.1", "0.2", "0.3", "0.4") else 3

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 from numcodecs import Blosc, Zstd
-from zarr.codecs import BloscCodec, BytesCodec, ZstdCodec
+from zarr.codecs import BloscCodec, BytesCodec, ShardingCodec, ZstdCodec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def create_array(
     shuffle : bool
         Shuffle bytes before compression: good for intensities, bad for labels.
     shards : tuple of int, optional
-        Voxels, made of whole chunks: chunks that share a file, in zarr 3 only.
+        Voxels, made of whole chunks: chunks that share a file, with their index at its start; in zarr 3 only.
     """
     little = np.dtype(dtype).newbyteorder("<")
     common: dict[str, Any] = {
@@ -70,13 +70,18 @@ def create_array(
             filters=None,
             chunk_key_encoding={"name": "v2", "separator": "/"},
         )
-    blosc = BloscCodec(cname="zstd", clevel=ZSTD_LEVEL, shuffle="shuffle", typesize=little.itemsize)
-    return zarr.create_array(
-        **common,
-        zarr_format=3,
-        serializer=BytesCodec(endian="little") if little.itemsize > 1 else BytesCodec(endian=None),
-        compressors=blosc if shuffle else ZstdCodec(level=ZSTD_LEVEL),
-        filters=None,
-        shards=shards,
-        dimension_names=names,
-    )
+    chunked = _codecs(little, common["chunks"], shuffle, shards)
+    return zarr.create_array(**common | chunked, zarr_format=3, filters=None, dimension_names=names)
+
+
+def _codecs(
+    dtype: np.dtype[Any], chunks: tuple[int, ...], shuffle: bool, shards: tuple[int, ...] | None
+) -> dict[str, Any]:
+    """Return what zarr 3 is told of chunks and codecs."""
+    blosc = BloscCodec(cname="zstd", clevel=ZSTD_LEVEL, shuffle="shuffle", typesize=dtype.itemsize)
+    serializer = BytesCodec(endian="little" if dtype.itemsize > 1 else None)
+    packed = blosc if shuffle else ZstdCodec(level=ZSTD_LEVEL)
+    if not shards:
+        return {"chunks": chunks, "serializer": serializer, "compressors": packed}
+    sharded = ShardingCodec(chunk_shape=chunks, codecs=[serializer, packed], index_location="start")
+    return {"chunks": shards, "serializer": sharded, "compressors": None}
