@@ -109,3 +109,24 @@ def test_a_well_in_a_zip_file_is_chosen_by_its_path(tmp_path):
     )
     with pytest.raises(SpecError):
         seamlabel.segment(file, "threshold", output=f"{made}/out.zarr", **how)
+
+
+@pytest.mark.parametrize("form", [2, 3])
+@pytest.mark.parametrize(
+    ("steps", "scales"), [("first", (0.5, 1.0)), ("none", (1.0, 2.0)), ("scale", (0.5, 1))]
+)
+def test_a_level_that_says_no_scale_has_that_of_level_0_times_the_ratio_of_shapes(
+    tmp_path, form, steps, scales
+):
+    image = Odd(version="0.4", form=form, steps=steps).write(tmp_path / "image.zarr")
+    assert tuple(level.scale[0] for level in open_image(image).info.levels) == scales
+
+
+def test_an_image_of_a_new_version_lies_where_its_levels_lead_not_where_that_leads_on(tmp_path):
+    on = {"type": "scale", "scale": [9.0, 9.0], "input": {"name": "world"}, "output": {"name": "other"}}
+    other = {"name": "other", "axes": axes_of("yx", "meter")}
+    world = {"name": "world", "axes": axes_of("yx", "nanometer")}
+    said = {"coordinateSystems": [other, world], "coordinateTransformations": [on]}
+    info = open_image(Odd(version="0.6", image=said).write(tmp_path / "image.zarr")).info
+    assert info.scale == (0.5, 0.25)
+    assert info.units == ("nanometer", "nanometer")
