@@ -22,7 +22,7 @@ from seamlabel.io.convert.choice import Choice, named, one_of
 from seamlabel.io.convert.inputs import Input, letters
 from seamlabel.io.convert.tiffmeta import metadata
 from seamlabel.io.ngff.model import open_image
-from seamlabel.io.ngff.opening import open_level
+from seamlabel.io.ngff.single import open_level
 from seamlabel.io.segments import raw_array
 
 if TYPE_CHECKING:

@@ -28,12 +28,12 @@ from seamlabel.io.pictures import INSTALL, PICTURES, register
 if TYPE_CHECKING:
     from seamlabel.io.ngff.arraydocs import ArrayShape
 
-_DOCUMENTS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+DOCUMENTS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 _SHOWN, _MOST_LOOKED_AT = 6, 1_000
 """Groups that a message names, and entries of a folder that are looked at to find them."""
 _ZIPPED = (".zip", ".ozx")
 _GIVE = "Give the folder of an OME-Zarr image (it has .zgroup or zarr.json)"
-_ZARR = (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
+ZARR_ERRORS = (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
 _ZIP = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error)
 """RuntimeError: encrypted, or packed in a way that is not known (NotImplementedError)."""
 
@@ -73,7 +73,7 @@ class Folder:
         with os.scandir(self._root) as entries:
             names = [entry.name for entry in islice(entries, _MOST_LOOKED_AT) if entry.is_dir()]
         return sorted(
-            name for name in names if not _is_array(self._root / name) and _is_node(self._root / name)
+            name for name in names if not is_level(self._root / name) and _is_node(self._root / name)
         )
 
     def check_node(self, node: str) -> None:
@@ -127,7 +127,7 @@ class Zipped:
         except _ZIP as error:
             raise ImageError(f"{path} is no zip file that can be read: {error}", DAMAGED) from None
         tops = {name.partition("/")[0] for name in self._sizes}
-        if len(tops) == 1 and not tops & set(_DOCUMENTS):
+        if len(tops) == 1 and not tops & set(DOCUMENTS):
             self.inside = f"{tops.pop()}/{inside}".strip("/")
 
     def store(self) -> ZipStore:
@@ -193,14 +193,14 @@ def _open_path(text: str) -> tuple[Place, zarr.Group]:
         what = "a file" if path.is_file() else "neither a folder nor a file"
         hint = f"Convert it first: seamlabel convert {path} {path.stem}.zarr"
         raise ImageError(f"{text} is {what}, an OME-Zarr is a folder", hint)
-    if _is_array(path):
+    if is_level(path):
         msg = f"{text} is a single zarr array, one level of an image"
         raise ImageError(msg, f"Give the group above it: {path.parent}")
     place: Place = (
         Folder(path) if file is None else Zipped(file, path.relative_to(file).as_posix().strip("."))
     )
     try:
-        for name in _DOCUMENTS:
+        for name in DOCUMENTS:
             place.document("", name)
     except (ImageError, OSError) as error:
         raise ImageError(f"{text} is not a zarr group: {error}", _GIVE) from None
@@ -212,14 +212,15 @@ def _group(text: str, place: Place) -> tuple[Place, zarr.Group]:
         return place, zarr.open_group(place.store(), path=place.inside, mode="r", use_consolidated=False)
     except SeamlabelError:
         raise
-    except _ZARR as error:
+    except ZARR_ERRORS as error:
         groups = place.groups()
         named = ", ".join(plain(name) for name in groups[:_SHOWN]) + (", …" if len(groups) > _SHOWN else "")
         hint = f"Give one of the groups in it: {named}" if groups else _GIVE
         raise ImageError(f"{text} is not a zarr group: {error}", hint) from None
 
 
-def _is_array(path: Path) -> bool:
+def is_level(path: Path) -> bool:
+    """Return whether a folder is a zarr array itself, one level of an image."""
     try:
         whole = (path / "zarr.json").is_file() and group_format(path) is None
     except SeamlabelError:  # zarr.json is not JSON: opening it as a group says so
@@ -227,33 +228,8 @@ def _is_array(path: Path) -> bool:
     return whole or (path / ".zarray").is_file()
 
 
-def open_level(text: str) -> zarr.Array[Any] | None:
-    """Open a folder that is a zarr array itself, read-only; None if it is none.
-
-    Raises
-    ------
-    ImageError
-        If it should not be read.
-    """
-    path = Path(text)
-    if not path.is_dir() or not _is_array(path):
-        return None
-    place = Folder(path)
-    documents = {name: place.document("", name) for name in _DOCUMENTS}
-    try:
-        size = check_array(documents["zarr.json"] or documents[".zarray"] or {})
-        array = zarr.open_array(place.store(), mode="r")
-    except Refused as error:
-        raise ImageError(f"{text} cannot be opened: {error}", error.hint) from None
-    except _ZARR as error:
-        raise ImageError(f"{text} cannot be opened: {error}", DAMAGED) from None
-    if array.shape != size.shape:
-        raise ImageError(f"{text} cannot be opened: it is not what its metadata say", DAMAGED)
-    return guard_array(array)
-
-
 def _is_node(path: Path) -> bool:
-    return any((path / name).is_file() for name in _DOCUMENTS)
+    return any((path / name).is_file() for name in DOCUMENTS)
 
 
 def open_array(place: Place, group: zarr.Group, path: str) -> zarr.Array[Any]:
@@ -267,7 +243,7 @@ def open_array(place: Place, group: zarr.Group, path: str) -> zarr.Array[Any]:
         If its metadata cannot be read.
     """
     place.check_node(path)
-    documents = {name: place.document(path, name) for name in _DOCUMENTS}
+    documents = {name: place.document(path, name) for name in DOCUMENTS}
     found = documents["zarr.json"] or documents[".zarray"]
     if not found:
         if documents[".zgroup"] is not None:
@@ -282,7 +258,7 @@ def open_array(place: Place, group: zarr.Group, path: str) -> zarr.Array[Any]:
         array = group[path]
     except SeamlabelError:
         raise
-    except _ZARR as error:
+    except ZARR_ERRORS as error:
         raise Refused(str(error)) from None
     if not isinstance(array, zarr.Array) or array.shape != size.shape:
         raise Refused("it is not an array of numbers but a group", "Correct the metadata")
