@@ -7,7 +7,7 @@ from typing import Any
 
 _PLACES = {
     "segment": "api",
-    "remerge": "remerging",
+    "blend": "blended",
     "resume": "resuming",
     "merge_labels": "engine.merge",
     "resolve": "plan",
@@ -21,8 +21,8 @@ _PLACES = {
     "SeamlabelError": "errors",
     "SpecError": "errors",
 }
-_MORE = {"MergeSpec": "spec"}
-"""Found here, too, for requests that are told as Python."""
+_MORE = {"MergeSpec": "spec", "remerge": "remerging"}
+"""Found here, too: for requests that are told as Python, and for kept runs."""
 __all__ = sorted([*_PLACES, "backends"])
 __version__ = "0.1.0"
 

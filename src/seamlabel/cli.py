@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from seamlabel import (
+    blend_command,
     commands,
     convert_command,
     export_command,
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_merge(subs)
     measuring.add_command(subs)
     overlap_command.add_command(subs)
+    blend_command.add_command(subs)
     convert_command.add_command(subs)
     export_command.add_command(subs)
     _add_view(subs)

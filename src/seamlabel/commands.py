@@ -135,8 +135,8 @@ def _spec(args: Namespace) -> RunSpec:
     given = {
         "channels": channels(args.channels) if args.channels else None,
         **{name: getattr(args, name) for name in _SAME},
-        "tile_shape": _sizes("tile_shape", args.tile),
-        "overlap": _sizes("overlap", args.overlap),
+        "tile_shape": sizes("tile_shape", args.tile),
+        "overlap": sizes("overlap", args.overlap),
         "region": [_box(text) for text in args.region] if args.region else None,
     }
     changes = {k: v for k, v in given.items() if v is not None}
@@ -193,7 +193,8 @@ def _pair(item: str) -> tuple[str, Any]:
     return name.strip(), _value(value.strip())
 
 
-def _sizes(field: str, text: str | None) -> Any:
+def sizes(field: str, text: str | None) -> Any:
+    """Return a size per axis as it was typed: a number, several, by axis, or a word."""
     if text in (None, "auto", "measure"):
         return text
     if "=" in text:

@@ -8,7 +8,7 @@ Knows nothing of images.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -71,6 +71,9 @@ class Backend:
     shared : bool
         One segmenter serves all threads of a process, such as one that holds a large network. It is
         called from several at once, and has them take turns where they must.
+    maps : str or callable, optional
+        As `factory`, of what gives predictions, (outputs, *space), instead of labels, for
+        `seamlabel.blend`.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Backend:
     bytes_per_voxel: int = 64
     rule: Literal["iou", "touching"] = "iou"
     shared: bool = False
+    maps: str | Callable[[Any, SegmentContext], Callable[[Any], Any]] | None = None
     description: str = field(default="", compare=False)
 
     @property
@@ -115,6 +119,19 @@ class Backend:
             raise BackendError(msg, f"Install with: {self.install}")
         factory: Callable[[Any, SegmentContext], Segmenter] = _load(self.factory)
         return factory(params, context)
+
+    def make_maps(self, params: Any, context: SegmentContext) -> Callable[[Any], Any]:
+        """Return what predicts.
+
+        Raises
+        ------
+        BackendError
+            If a module that it needs is not installed, or it gives labels only.
+        """
+        if self.maps is None:
+            raise BackendError(f"backend '{self.name}' gives labels, no predictions", "Choose another one")
+        made: Callable[[Any], Any] = replace(self, factory=self.maps).make(params, context)
+        return made
 
     def parse(self, values: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
         """Return the parameters made of `values`, or None and why not, by field ``params.NAME``."""

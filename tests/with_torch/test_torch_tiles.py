@@ -6,6 +6,7 @@ import torch
 from tests.with_torch.networks import Blur, Unet, script, tissue
 
 import seamlabel
+from seamlabel.blended import blend
 from seamlabel.testing import check_backend
 from seamlabel.testing.partition import compare
 
@@ -113,3 +114,14 @@ def test_pieces_are_given_in_batches_and_fewer_where_memory_runs_out(unet, image
     assert max(sizes[3:]) <= 2
     one = TorchNetwork(Unet().eval(), "net", torch.device("cpu"), False, 1)
     assert np.allclose(found, patches.apply(one, pixels, lambda: 1), atol=1e-4, rtol=1e-5)
+
+
+def test_predictions_of_tiles_are_those_of_the_whole_image(unet, image):
+    params = {"model": unet, "align": 4, "activation": "softmax"}
+    whole = blend(image, "torch", params=params, tile_shape=512, overlap=0).values
+    found = blend(image, "torch", params=params, tile_shape=120, overlap=Unet.reach, workers=2).values
+    assert whole.shape == (3, *image.shape)
+    assert np.array_equal(found.argmax(0), whole.argmax(0))
+    assert np.abs(found - whole).max() < 1e-5
+    soft = blend(image, "torch", params=params, tile_shape=120, overlap=40, weights="gaussian").values
+    assert (soft.argmax(0) != whole.argmax(0)).mean() <= 0.0005

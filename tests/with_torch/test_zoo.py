@@ -13,6 +13,7 @@ from tests.with_torch.packages import package, percentiles, standard
 
 import seamlabel
 from seamlabel import registry
+from seamlabel.blended import blend
 from seamlabel.errors import BackendError, SpecError
 from seamlabel.kernels.statistics import ImageStatistics
 from seamlabel.protocols import SegmentContext
@@ -148,3 +149,12 @@ def test_what_is_no_model_is_told(tmp_path):
     assert "2 channel(s)" in refused(package(tmp_path / "two", channels=2))
     if not torch.cuda.is_available():
         assert "no GPU" in refused(package(tmp_path / "g"), device="cuda")
+
+
+def test_a_model_of_the_zoo_predicts_tile_by_tile(tmp_path):
+    image = tissue((200, 220))
+    params = {"model": package(tmp_path)}
+    whole = blend(image, "bioimageio", params=params, tile_shape=256, overlap=0).values
+    found = blend(image, "bioimageio", params=params, tile_shape=80, overlap=24).values
+    assert np.abs(found - whole).max() < 1e-5
+    assert np.abs(whole - theirs(params["model"], image, "yx")).max() < 0.02

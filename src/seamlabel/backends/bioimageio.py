@@ -11,15 +11,19 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from seamlabel.backends.fields import MinSize
+from seamlabel.backends.fields import BatchSize, Device, MinSize, check_device
 from seamlabel.backends.maps import Boundary, Channel, Diameter, Level, Objects, Output
 from seamlabel.backends.network_run import NetworkSegmenter
 from seamlabel.backends.pixels import spacing_of
-from seamlabel.backends.torch import BatchSize, Device, check_device
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from seamlabel.backends.bioimageio_record import Record
-    from seamlabel.protocols import SegmentContext
+    from seamlabel.protocols import Image, SegmentContext
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,21 @@ def make(params: BioimageioParams, context: SegmentContext) -> NetworkSegmenter:
         If the model is missing or is none, needs code that is not trusted, takes other axes or
         channels, or answers with something else than was said; or there is no such device.
     """
+    return _tried(params, context, labels=True)
+
+
+def make_maps(params: BioimageioParams, context: SegmentContext) -> Callable[[Image], NDArray[np.float32]]:
+    """Return what predicts: what the model answers by its record, (outputs, *space).
+
+    Raises
+    ------
+    BackendError
+        As `make`, but for what objects need of the answers.
+    """
+    return _tried(params, context, labels=False).values
+
+
+def _tried(params: BioimageioParams, context: SegmentContext, labels: bool) -> NetworkSegmenter:
     from seamlabel.backends.bioimageio_loading import load
     from seamlabel.backends.bioimageio_record import read_record
 
@@ -164,5 +183,5 @@ def make(params: BioimageioParams, context: SegmentContext) -> NetworkSegmenter:
         spacing_of(context),
     )
     segmenter = NetworkSegmenter(network, normalise, record.patches, objects)
-    segmenter.try_out(record.channels)
+    segmenter.try_out(record.channels, labels)
     return segmenter

@@ -7,17 +7,15 @@ Knows what people can set; the network is loaded by `cellpose_model`, tiles are 
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from seamlabel.backends.cellpose_grid import BLOCK, blocks
-from seamlabel.backends.fields import MinSize
+from seamlabel.backends.fields import BatchSize, Device, MinSize, check_device
 
 if TYPE_CHECKING:
     from seamlabel.protocols import SegmentContext, Segmenter
 
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _USUAL = 30.0
 """Diameter, in pixels of the network, of the objects that Cellpose's models are trained on."""
 _NUCLEI = 17.0
@@ -149,25 +147,8 @@ class CellposeParams:
             "unit": "%",
         },
     ] = 99.0
-    batch_size: Annotated[
-        int,
-        {
-            "advanced": True,
-            "label": "Batch size",
-            "tooltip": "Pieces of a tile that the network gets at once; halved where GPU memory runs out",
-            "min": 1,
-            "max": 4096,
-            "unit": "pieces",
-        },
-    ] = 8
-    device: Annotated[
-        str,
-        {
-            "advanced": True,
-            "label": "Device",
-            "tooltip": "auto (a GPU if there is one), cpu, cuda, cuda:1 or mps",
-        },
-    ] = "auto"
+    batch_size: BatchSize = 8
+    device: Device = "auto"
     download: Annotated[
         bool,
         {
@@ -178,9 +159,7 @@ class CellposeParams:
 
     def __post_init__(self) -> None:
         """Check what an annotation cannot say."""
-        if not _DEVICE.fullmatch(self.device):
-            msg = f"device {self.device!r} is none of auto, cpu, cuda, cuda:1, mps"
-            raise ValueError(msg)
+        check_device(self.device)
         if not self.low < self.high:
             msg = f"the dark percentile {self.low:g} is not below the bright one {self.high:g}"
             raise ValueError(msg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 GLOBAL = ("otsu", "li", "triangle")
@@ -77,3 +78,30 @@ MinSize = Annotated[
         "unit": "voxels",
     },
 ]
+Device = Annotated[
+    str,
+    {
+        "advanced": True,
+        "label": "Device",
+        "tooltip": "auto (a GPU if there is one), cpu, cuda, cuda:1 or mps",
+    },
+]
+BatchSize = Annotated[
+    int,
+    {
+        "advanced": True,
+        "label": "Batch size",
+        "tooltip": "Pieces of a tile that the network gets at once; halved where GPU memory runs out",
+        "min": 1,
+        "max": 4096,
+        "unit": "pieces",
+    },
+]
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def check_device(device: str) -> None:
+    """Raise ValueError for a device that cannot be."""
+    if not _DEVICE.fullmatch(device):
+        msg = f"device {device!r} is none of auto, cpu, cuda, cuda:1, mps"
+        raise ValueError(msg)

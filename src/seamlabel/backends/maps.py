@@ -156,7 +156,7 @@ class Objects:
             return _whole(maps[self.channel], "the network")
         if self.output == "classes":
             return _parts(np.argmax(np.nan_to_num(maps, nan=-np.inf), axis=0))
-        values = np.nan_to_num(_activated(maps, self.activation), nan=-np.inf)
+        values = np.nan_to_num(activated(maps, self.activation), nan=-np.inf)
         front = values[self.channel]
         mask = front > self.threshold
         if self.output == "foreground":
@@ -171,15 +171,15 @@ class Objects:
         )
 
 
-def _activated(maps: NDArray[Any], activation: str) -> NDArray[np.float32]:
-    """Return float32 probabilities; the largest of a voxel's values is taken off first, against overflow."""
+def activated(maps: NDArray[Any], activation: str) -> NDArray[np.float32]:
+    """Return float32 probabilities of answers (outputs, *space)."""
     values = maps.astype(np.float32, copy=False)
     if activation == "none":
         return values
     if activation == "sigmoid":
         half: NDArray[np.float32] = 0.5 * (1 + np.tanh(0.5 * values))
         return half
-    scores = np.exp(values - values.max(axis=0))
+    scores = np.exp(values - values.max(axis=0))  # no overflow
     out: NDArray[np.float32] = scores / scores.sum(axis=0)
     return out
 

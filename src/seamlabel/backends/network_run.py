@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from seamlabel.backends.maps import activated
 from seamlabel.errors import BackendError
 
 if TYPE_CHECKING:
@@ -80,8 +81,19 @@ class NetworkSegmenter:
         with self._turn:
             return self.patches.apply(self.network, pixels, lambda: self.network.batch)
 
-    def try_out(self, channels: int) -> None:
+    def values(self, image: Image) -> NDArray[np.float32]:
+        """Return the network's answers after the activation, float32 (outputs, *space)."""
+        return activated(self.maps(image), self.objects.activation)
+
+    def try_out(self, channels: int, labels: bool = True) -> None:
         """Run the network on a little noise, so that what does not fit is told before there is work.
+
+        Parameters
+        ----------
+        channels : int
+            How many the image has.
+        labels : bool
+            Whether objects are to be made of the answers.
 
         Raises
         ------
@@ -93,7 +105,8 @@ class NetworkSegmenter:
         noise = np.random.default_rng(0).standard_normal((channels, *sides)).astype(np.float32)
         with self._turn:
             maps = self.patches.apply(self._checked, noise, lambda: 1)
-        self.objects.check(maps, self.network.name)
+        if labels:
+            self.objects.check(maps, self.network.name)
 
     def _checked(self, pieces: NDArray[np.float32]) -> NDArray[Any]:
         found = self.network(pieces)

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from seamlabel.backends.fields import MinSize
+from seamlabel.backends.fields import BatchSize, Device, MinSize, check_device
 from seamlabel.backends.maps import Boundary, Channel, Diameter, Level, Objects, Output
 from seamlabel.backends.network_run import NetworkSegmenter
 from seamlabel.backends.normalising import Scaling
@@ -21,30 +21,14 @@ from seamlabel.errors import BackendError
 from seamlabel.functions import is_target
 
 if TYPE_CHECKING:
-    from seamlabel.protocols import SegmentContext
+    from collections.abc import Callable
 
-DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from seamlabel.protocols import Image, SegmentContext
+
 _SIDES = re.compile(r"\s*|\d+(\s*[,x]\s*\d+)*")
-
-Device = Annotated[
-    str,
-    {
-        "advanced": True,
-        "label": "Device",
-        "tooltip": "auto (a GPU if there is one), cpu, cuda, cuda:1 or mps",
-    },
-]
-BatchSize = Annotated[
-    int,
-    {
-        "advanced": True,
-        "label": "Batch size",
-        "tooltip": "Pieces of a tile that the network gets at once; halved where GPU memory runs out",
-        "min": 1,
-        "max": 4096,
-        "unit": "pieces",
-    },
-]
 
 
 @dataclass(frozen=True)
@@ -227,13 +211,6 @@ class TorchParams:
         return tuple(os.path.expanduser(path) for path in given)
 
 
-def check_device(device: str) -> None:
-    """Raise ValueError for a device that cannot be."""
-    if not DEVICE.fullmatch(device):
-        msg = f"device {device!r} is none of auto, cpu, cuda, cuda:1, mps"
-        raise ValueError(msg)
-
-
 def make(params: TorchParams, context: SegmentContext) -> NetworkSegmenter:
     """Return the segmenter; the network is loaded, and was tried on a little noise.
 
@@ -243,6 +220,21 @@ def make(params: TorchParams, context: SegmentContext) -> NetworkSegmenter:
         If the model is missing or is none, does not take these axes and channels, or answers with
         something else than was said; or there is no such device.
     """
+    return _tried(params, context, labels=True)
+
+
+def make_maps(params: TorchParams, context: SegmentContext) -> Callable[[Image], NDArray[np.float32]]:
+    """Return what predicts: the network's answers after the activation, (outputs, *space).
+
+    Raises
+    ------
+    BackendError
+        As `make`, but for what objects need of the answers.
+    """
+    return _tried(params, context, labels=False).values
+
+
+def _tried(params: TorchParams, context: SegmentContext, labels: bool) -> NetworkSegmenter:
     from seamlabel.backends.torch_loading import load  # needs torch
 
     ndim, count = len(context.axes), len(context.channels) or 1
@@ -250,7 +242,7 @@ def make(params: TorchParams, context: SegmentContext) -> NetworkSegmenter:
     segmenter = NetworkSegmenter(
         network, _scaling(params, context, count), _patches(params, ndim), objects_of(params, context)
     )
-    segmenter.try_out(count)
+    segmenter.try_out(count, labels)
     return segmenter
 
 

@@ -181,12 +181,17 @@ class TileJob:
     def _segmenter(self) -> Segmenter:
         made: Segmenter | None = getattr(self._local, "segmenter", None)
         if made is None and self.segmenter is not None:
-            context = {CONTEXT: self._context()} if wants_context(self.segmenter) else {}
-            made = partial(self.segmenter, **context) if context else self.segmenter
+            made = self.function()
         elif made is None:
             made = self._shared() if self.plan.backend.shared else self._own()
         self._local.segmenter = made
         return made
+
+    def function(self) -> Segmenter:
+        """Return the function that is used instead of the backend, with the context if it wants that."""
+        assert self.segmenter is not None
+        context = {CONTEXT: self.context()} if wants_context(self.segmenter) else {}
+        return partial(self.segmenter, **context) if context else self.segmenter
 
     def _own(self) -> Segmenter:
         """Return a segmenter that no other thread has."""
@@ -210,14 +215,15 @@ class TileJob:
         OutputError
             If its code was edited since the run began: tiles of two methods would be mixed.
         """
-        made = self.plan.backend.make(self.plan.params, self._context())
+        made = self.plan.backend.make(self.plan.params, self.context())
         target = getattr(self.plan.params, "target", None)
         if target and self.method and code_digest(getattr(made, "func", made)) != self.method:
             msg = f"the code of {target} was edited while the run went on"
             raise OutputError(msg, "Put it back and resume the run; or start over")
         return made
 
-    def _context(self) -> SegmentContext:
+    def context(self) -> SegmentContext:
+        """Return what a backend may know of the image."""
         plan = self.plan
         names = plan.info.channels or tuple(map(str, plan.channels))
         return SegmentContext(

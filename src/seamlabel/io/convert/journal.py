@@ -1,4 +1,4 @@
-"""What is done of a conversion: a file in the image being written, removed when the image is whole.
+"""What is done of an image that is written: a file in it, removed when the image is whole.
 
 Its first line says what was asked for and of which files; each other line that a block is on disk, and how
 large what it gave is there. Knows no pixels.
@@ -26,16 +26,18 @@ Stamp = tuple[str, int, int]
 
 
 class Journal:
-    """The record of one conversion.
+    """The record of one image that is written.
 
     Parameters
     ----------
     folder : Path
-        The image that is written.
+        The image.
+    name : str
+        Of the file in it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._place = folder / NAME
+    def __init__(self, folder: Path, name: str = NAME) -> None:
+        self._place = folder / name
         self._file: Any = None
 
     def exists(self) -> bool:

@@ -1,0 +1,187 @@
+"""The Python front of dense predictions: `blend` predicts an image tile by tile into one map."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seamlabel.api import method_fields
+from seamlabel.engine.dense import DenseRun, Wishes
+from seamlabel.engine.segment import NoStore, TileJob
+from seamlabel.engine.skipping import skip_fields
+from seamlabel.errors import BackendError
+from seamlabel.io.sources import image_info, open_source
+from seamlabel.plan import resolve
+from seamlabel.spec import MergeSpec, RunSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from seamlabel.patch_grid import PatchGrid
+    from seamlabel.plan import Plan
+
+
+@dataclass(frozen=True)
+class Blended:
+    """What `blend` gave.
+
+    Parameters
+    ----------
+    values : array, or dict of str to array
+        The map, axes (channels,) (t)(z)yx: in memory, or lazily from its store. Several, by name, if other
+        stats than the mean were asked for.
+    paths : dict of str to str
+        The OME-Zarr of each; empty where they are in memory.
+    grid : PatchGrid
+        The tiles, as they were read.
+    seconds : float
+        Wall time.
+    """
+
+    values: Any
+    paths: dict[str, str]
+    grid: PatchGrid
+    seconds: float
+
+    @property
+    def path(self) -> str:
+        """The OME-Zarr of the map; "" where it is in memory."""
+        return self.paths.get("mean", next(iter(self.paths.values()), ""))
+
+
+def blend(  # noqa: PLR0913 - one call for everything, all but two by name
+    image: Any,
+    model: str | Callable[[NDArray[Any]], Any],
+    *,
+    params: Any = None,
+    axes: str | None = None,
+    level: int = 0,
+    channels: Any = None,
+    planes: bool = False,
+    tile_shape: Any = "auto",
+    overlap: Any = "auto",
+    edge: str = "snap",
+    padding: str = "reflect",
+    align: int | Sequence[int] | None = None,
+    weights: Any = "crop",
+    stats: Sequence[str] = ("mean",),
+    finalize: Any = None,
+    outputs: Sequence[str] | None = None,
+    dtype: str | None = None,
+    skip_empty: Any = None,
+    skipped: float = 0.0,
+    output: str | os.PathLike[str] | None = None,
+    version: str = "0.5",
+    overwrite: bool = False,
+    workers: int | None = None,
+    batch: int = 1,
+    retries: int = 1,
+    on_tile: Callable[[int, int], None] | None = None,
+) -> Blended:
+    """Predict an image tile by tile, and blend the predictions into one map without seams.
+
+    Parameters
+    ----------
+    image : str, path or array
+        An OME-Zarr, or a numpy, zarr or dask array.
+    model : str or callable
+        A backend that predicts (``"torch"``, ``"bioimageio"``), or a function ``fn(tile) -> values`` of
+        shape (outputs, *tile) or tile; or a pair of these and of their variances.
+    params, axes, level, channels, planes
+        As for `seamlabel.segment`.
+    tile_shape, overlap
+        As for `seamlabel.segment`: a tile reads `overlap` voxels more than it owns on every side.
+    edge : {"snap", "even", "shrink", "pad"}
+        What happens where the last tile would reach past the image; see `PatchGrid`.
+    padding : str
+        How the image is padded where tiles reach past it: one of numpy's modes.
+    align : int or sequence of int, optional
+        Tiles are read from multiples of it on, and are multiples long, as networks that pool need it; by
+        default what the backend says, or 1.
+    weights : str, Border, callable or array
+        ``"crop"`` takes each voxel from the tile that owns it: exact where the model sees no further than
+        the overlap. ``"gaussian"``, ``"hann"``, ``"flat"``, a `Border`, a function of a length or an
+        array of the shape of tiles as they are read: for models that see further, and approximate.
+    stats : sequence of str
+        ``"mean"``; ``"disagreement"`` and ``"sigma"`` of the tiles that see a voxel; see `Blend`.
+    finalize : {"softmax", "argmax", "sigmoid"}, callable or None
+        Done to each finished block of the map.
+    outputs : sequence of str, optional
+        Names of the map's channels.
+    dtype : str, optional
+        numpy name; values are rounded and clipped for integers. float32 by default, of "argmax" uint8.
+    skip_empty : float, "otsu", path or array, optional
+        As for `seamlabel.segment`: tiles that hold nothing are not predicted, and have `skipped`.
+    skipped : float
+        The value of tiles that are not predicted.
+    output : str or path, optional
+        The OME-Zarr to make, with a pyramid; of other stats beside it, ``NAME-disagreement.zarr``. What
+        was cut short goes on when the same is asked for again. None: the map is kept in memory.
+    version : {"0.5", "0.4"}
+        NGFF version of it.
+    overwrite : bool
+        Replace what is there.
+    workers : int, optional
+        Tiles at once; by default as many as cores and memory allow.
+    batch : int
+        Tiles that the model gets at once, with an axis for them in front; 1: one, without.
+    retries : int
+        How often a tile that fails is tried again.
+    on_tile : callable, optional
+        Called with (tiles done, tiles).
+
+    Returns
+    -------
+    Blended
+        The map.
+
+    Raises
+    ------
+    SpecError
+        If the request does not fit the image.
+    ImageError, OutputError, BackendError
+        If image, output or model cannot be used.
+    TileError
+        If a tile fails; what is written goes on when the same is asked for again.
+    """
+    return _blended(dict(locals()))
+
+
+def _blended(given: dict[str, Any]) -> Blended:
+    """Predict what was asked for; `given` are the arguments of `blend`."""
+    start, image = time.perf_counter(), given["image"]
+    path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
+    place = image if path is None else path
+    plan, predictor, mask = _planned(given, image_info(place, axes=given["axes"]))
+    source = open_source(place, plan.info, given["level"], plan.channels)
+    job = TileJob(plan, source, NoStore(), predictor, mask)
+    work = DenseRun(job, Wishes(**{name: given[name] for name in Wishes.__dataclass_fields__}))
+    try:
+        values, paths = work.carry_out()
+    finally:
+        source.close()
+    return Blended(values, paths, work.grid, time.perf_counter() - start)
+
+
+def _planned(given: dict[str, Any], info: Any) -> tuple[Plan, Any, Any]:
+    """Return the plan, the model if it is a function, and the mask if it is an array."""
+    model = given["model"]
+    if isinstance(model, str):
+        from seamlabel import registry
+
+        if not registry.backend(model).maps:
+            able = ", ".join(name for name, one in registry.backends().items() if one.maps)
+            raise BackendError(
+                f"'{model}' gives labels, no predictions", f"Give a function, or one of {able}"
+            )
+    fields, function = method_fields(model, given["params"])
+    skip, mask = skip_fields(given["skip_empty"])
+    wishes = {
+        name: given[name] for name in ("level", "channels", "planes", "tile_shape", "overlap", "workers")
+    }
+    spec = RunSpec(**fields, **wishes, skip_empty=skip, merge=MergeSpec(rule="touching"))
+    return resolve(spec, info), function, mask

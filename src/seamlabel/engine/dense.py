@@ -1,0 +1,234 @@
+"""A dense prediction of one image: tiles read, predicted, blended, written. Knows plans, no front."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel.blending.blend import Blend
+from seamlabel.blending.finishing import finish
+from seamlabel.blending.padding import Padded
+from seamlabel.blending.predicting import predict
+from seamlabel.engine.identity import identity
+from seamlabel.errors import BackendError, Problem, SpecError
+from seamlabel.geometry import Box
+from seamlabel.io.maps import MapWriter, check_place
+from seamlabel.io.ngff.model import open_image
+from seamlabel.patch_grid import PatchGrid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from seamlabel.engine.segment import TileJob
+    from seamlabel.plan import Plan
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is asked of a blend; see `seamlabel.blended.blend`."""
+
+    edge: Any
+    padding: str
+    align: Any
+    weights: Any
+    stats: Sequence[str]
+    finalize: Any
+    outputs: Sequence[str] | None
+    dtype: str | None
+    skip_empty: Any
+    skipped: float
+    output: Any
+    version: str
+    overwrite: bool
+    batch: int
+    retries: int
+    on_tile: Callable[[int, int], None] | None
+
+
+def read_grid(plan: Plan, edge: Any, align: Any) -> PatchGrid:
+    """Return tiles as they are read: as the plan cuts them, in multiples of the alignment."""
+    ndim, shape = plan.grid.ndim, plan.grid.shape
+    tiled = [axis.tiled for axis in plan.axes]
+    steps = list(plan.grid.align)
+    if align is not None:
+        each = iter([align] * ndim if isinstance(align, int) else align)
+        steps = [int(next(each)) if t else 1 for t in tiled]
+    sides, apart = [], []
+    for n, tile, overlap, step in zip(shape, plan.grid.tile_shape, plan.grid.overlap, steps, strict=True):
+        length = ceil(tile / step) * step
+        side = min(length + 2 * ceil(overlap / step) * step, ceil(n / step) * step)
+        sides.append(side)
+        apart.append(min(length, side))
+    try:
+        return PatchGrid(shape, tuple(sides), tuple(apart), edge, align=tuple(steps))
+    except ValueError as error:
+        raise SpecError([Problem("edge", str(error), "Use snap, even, shrink or pad")]) from None
+
+
+class DenseRun:
+    """Predicts one image.
+
+    Parameters
+    ----------
+    job : TileJob
+        Plan, source and model.
+    wishes : Wishes
+        What is asked for.
+    """
+
+    def __init__(self, job: TileJob, wishes: Wishes) -> None:
+        self.job, self.wishes = job, wishes
+        self.plan, self.source = job.plan, job.source
+        self.grid = read_grid(self.plan, wishes.edge, wishes.align)
+        self.tiled = [axis.tiled for axis in self.plan.axes]
+        self.reader = Padded(self._pixels, self.grid.shape, wishes.padding, self.grid.padding)
+        self.stats = tuple(wishes.stats)
+
+    def carry_out(self) -> tuple[Any, dict[str, str]]:
+        """Predict all tiles; return the map (or maps, by name), and where they are."""
+        if self.wishes.output:
+            check_place(self.wishes.output, overwrite=self.wishes.overwrite)
+        model = self._model()
+        first = self._first(model)
+        outs = self._outs(first)
+        done = set.intersection(*(set(out.done) for out in outs.values())) if self.wishes.output else ()
+        blend = Blend(
+            self.grid,
+            outs,
+            self.wishes.weights,
+            stats=self.stats,
+            finalize=self.wishes.finalize,
+            channels=first.shape[0] if first.ndim > self.grid.ndim else None,
+            done=done,
+        )
+        try:
+            self._predict(blend, model)
+            if not self.wishes.output:
+                return (outs["mean"] if self.stats == ("mean",) else outs), {}
+            for out in outs.values():
+                out.finish()
+        finally:
+            for out in outs.values() if self.wishes.output else ():
+                out.close()
+        paths = {name: str(out.folder) for name, out in outs.items()}
+        found = {name: open_image(path).arrays[0] for name, path in paths.items()}
+        return (found["mean"] if self.stats == ("mean",) else found), paths
+
+    def _first(self, model: Any) -> NDArray[Any]:
+        """Return what the model says of the first tile: how many channels there are."""
+        pixels = self.reader.read(self.grid[0].box)
+        many = self.wishes.batch > 1
+        found = _pair(self.predicted(model, pixels[None] if many else pixels))[0]
+        return np.asarray(found[0] if many else found)
+
+    def _predict(self, blend: Blend, model: Any) -> None:
+        wishes, tell = self.wishes, self.wishes.on_tile
+        total = len(list(blend.needed())) if tell else 0
+        numbers = predict(
+            blend,
+            self.reader.read,
+            lambda pixels: self.predicted(model, pixels),
+            workers=self.plan.workers,
+            retries=wishes.retries,
+            skip=self._is_empty if wishes.skip_empty is not None else None,
+            skipped=wishes.skipped,
+            batch=wishes.batch,
+        )
+        for count, _ in enumerate(numbers, 1):
+            if tell:
+                tell(count, total)
+
+    def _model(self) -> Any:
+        """Return what predicts: the user's function, or what the backend makes."""
+        if self.job.segmenter is not None:
+            return self.job.function()
+        return self.plan.backend.make_maps(self.plan.params, self.job.context())
+
+    def _pixels(self, box: Box) -> NDArray[Any]:
+        """Return pixels of a box, all its axes kept: (channels, *box) or box."""
+        found = self.source.read(box)
+        lead = found.shape[:1] if found.ndim > sum(self.tiled) else ()
+        return found.reshape((*lead, *box.shape))
+
+    def predicted(self, model: Any, pixels: NDArray[Any]) -> Any:
+        """Return what the model says, over all axes of the tile."""
+        lead = pixels.ndim - self.grid.ndim
+        looped = tuple(lead + i for i, tiled in enumerate(self.tiled) if not tiled)
+        found = model(pixels.squeeze(looped) if looped else pixels)
+        if not looped:
+            return found if isinstance(found, tuple) else np.asarray(found)
+        parts = tuple(np.expand_dims(np.asarray(p), _back(np.ndim(p), self.tiled)) for p in _pair(found))
+        return parts if isinstance(found, tuple) else parts[0]
+
+    def _is_empty(self, box: Box) -> bool:
+        inside, skipping = box.intersect(Box.whole(self.grid.shape)), self.job.skipping
+        if not inside.size or skipping.unread(inside):
+            return True
+        return skipping.mask is None and bool(skipping.read(self.source.read(inside)))
+
+    def _outs(self, first: Any) -> dict[str, Any]:
+        """Return what is written to, of each of the stats."""
+        values = first
+        lead = values.ndim - self.grid.ndim
+        if lead not in (0, 1) or values.shape[lead:] != self.grid[0].box.shape:
+            wanted = self.grid[0].box.shape
+            msg = f"the model answers to a tile of {wanted} with {values.shape}"
+            raise BackendError(msg, "It must return (outputs, *tile) or the tile's shape")
+        made = finish(values if lead else values[None], self.wishes.finalize)
+        count = len(made) if lead and self.wishes.finalize != "argmax" else 0
+        count = 0 if lead and count == 1 and self.wishes.outputs is None else count
+        kind = self.wishes.dtype or ("uint8" if self.wishes.finalize == "argmax" else "float32")
+        outs = {name: self._out(name, count, kind if name == "mean" else "float32") for name in self.stats}
+        if self.wishes.output and len({out.chunks for out in outs.values()}) > 1:
+            for out in outs.values():
+                out.close()
+            fix = "Ask for the mean as float32 and without finalize, or for it alone"
+            raise SpecError([Problem("stats", "the maps would be stored in different blocks", fix)])
+        return outs
+
+    def _out(self, name: str, count: int, dtype: str) -> Any:
+        shape = (count, *self.grid.shape) if count else self.grid.shape
+        place = self.wishes.output
+        if place is None:
+            return np.zeros(shape, dtype)
+        names = tuple(self.wishes.outputs or (f"output {i}" for i in range(count)))
+        if len(names) != count:
+            raise SpecError([Problem("outputs", f"{len(names)} names, {count} channels", "Give one each")])
+        where = os.fspath(place)
+        stem, dot, rest = where.rpartition(".zarr")
+        where = where if name == "mean" else f"{stem}-{name}{dot}{rest}" if dot else f"{where}-{name}"
+        return MapWriter(
+            where,
+            axes=self.plan.axes,
+            shape=self.grid.shape,
+            dtype=dtype,
+            scale=self.plan.scale,
+            channels=names,
+            version=self.wishes.version,
+            request=self._request(name),
+            overwrite=self.wishes.overwrite,
+        )
+
+    def _request(self, name: str) -> dict[str, Any]:
+        """Return what tells this map from another one."""
+        asked = self.plan.spec.model_dump(mode="json", include={"backend", "params", "level", "skip_empty"})
+        shown = {key: str(getattr(self.wishes, key)) for key in ("padding", "weights", "finalize", "skipped")}
+        mask = self.job.skipping.mask
+        told = identity(self.plan, self.source, self.job.segmenter, mask)
+        return {**asked, **shown, **told, "map": name, "grid": self.grid.to_json()}
+
+
+def _pair(found: Any) -> tuple[Any, ...]:
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _back(ndim: int, tiled: list[bool]) -> tuple[int, ...]:
+    """Return where axes that were taken out of a tile belong in an answer."""
+    lead = ndim - sum(tiled)
+    return tuple(lead + i for i, t in enumerate(tiled) if not t)

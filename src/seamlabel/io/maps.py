@@ -1,0 +1,237 @@
+"""`MapWriter`: a new OME-Zarr image that a blend writes into, block by block, and goes on with.
+
+Blocks that are on disk are noted; the image's metadata come last. Knows axes and layouts, no predictions.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seamlabel.errors import OutputError
+from seamlabel.geometry import Box
+from seamlabel.io.convert.journal import Journal, differences
+from seamlabel.io.lock import Lock
+from seamlabel.io.ngff.documents import group_format
+from seamlabel.io.ngff.images import ImageWriter, value_range, widen
+from seamlabel.io.ngff.layout import layout
+from seamlabel.io.ngff.places import local_path, obstacle
+from seamlabel.io.ngff.publish import explained
+from seamlabel.io.partial import sweep
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from seamlabel.axes import Axis
+    from seamlabel.io.ngff.images import Window
+
+JOURNAL = ".seamlabel-blend"
+_FAILED = "the map cannot be written into"
+
+
+def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Raise what would keep a map from being written there, as far as that is known by now.
+
+    Raises
+    ------
+    OutputError
+        If something is there that is no unfinished map, and is not to be replaced; or it cannot be written.
+    """
+    folder = Path(local_path(path))
+    if Journal(folder, JOURNAL).exists():
+        return
+    sweep(folder)
+    there = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if there and group_format(folder) is None:
+        msg = f"{folder} is not a zarr group, it is not replaced"
+        raise OutputError(msg, "Move it away, or give another path")
+    if there and not overwrite:
+        raise OutputError(f"{folder} exists", "Give another path, or overwrite=True to replace it")
+    if hindered := obstacle(folder):
+        raise OutputError(hindered, "Give another path, or check its permissions")
+
+
+class MapWriter:
+    """A map of float or integer values over the label axes of an image, with channels or without.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The OME-Zarr to make.
+    axes : sequence of Axis
+        Time and space, in order.
+    shape : tuple of int
+        Along these axes.
+    dtype : str
+        numpy name.
+    scale : sequence of float
+        World units per voxel along these axes.
+    channels : tuple of str
+        Names; none for a map without a channel axis.
+    version : {"0.5", "0.4"}
+        NGFF version.
+    request : dict
+        What tells one map from another, as JSON has it; what was cut short goes on for the same one.
+    overwrite : bool
+        Replace an image that is there, or what is unfinished of another request.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (channels, *axes), or that of the axes.
+    dtype : dtype
+        Of the values.
+    chunks : tuple of int
+        What is to be written at once, along all of them.
+    done : set of int
+        Blocks of that shape, in raster order along the axes, that are on disk.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, something else is there, or another process writes it.
+    """
+
+    def __init__(  # noqa: PLR0913 - one object, options by name
+        self,
+        path: str | os.PathLike[str],
+        *,
+        axes: Sequence[Axis],
+        shape: tuple[int, ...],
+        dtype: str,
+        scale: Sequence[float],
+        channels: tuple[str, ...] = (),
+        version: str = "0.5",
+        request: dict[str, Any] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self.folder, self._channels = Path(local_path(path)), channels
+        names = [axis.name for axis in axes]
+        self._at = names.index("t") + 1 if channels and "t" in names else 0
+        full, steps, units = list(shape), list(scale), [axis.unit for axis in axes]
+        if channels:
+            names.insert(self._at, "c")
+            full.insert(self._at, len(channels))
+            steps.insert(self._at, 1.0)
+            units.insert(self._at, None)
+        self._plan = layout(
+            tuple(full), dtype, axes="".join(names), scale=steps, units=units, version=version
+        )
+        self._stages = self._plan.stages()
+        self.shape = (len(channels), *shape) if channels else tuple(shape)
+        self.dtype = np.dtype(dtype)
+        block = list(self._stages[0].grid.tile_shape)
+        depth = block.pop(self._at) if channels else 1
+        self._depth, self.chunks = depth, (len(channels), *block) if channels else tuple(block)
+        self._writer = ImageWriter(self.folder, self._plan)
+        self._journal = Journal(self.folder, JOURNAL)
+        self._window: Window = {}
+        self.done: set[int] = set()
+        self._counts = [-(-n // b) for n, b in zip(shape, block, strict=True)]
+        self._begin({**(request or {}), "layout": repr(self._plan)}, overwrite)
+
+    def _begin(self, request: dict[str, Any], overwrite: bool) -> None:
+        with explained(self.folder, _FAILED):
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(self.folder.with_name(f"{self.folder.name}.lock"))
+        try:
+            goes_on = self._goes_on(request, overwrite)
+            with explained(self.folder, _FAILED):
+                if not goes_on:
+                    self._clear()
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    self._journal.begin(request, [])
+                self._writer.create()
+            self._take_up()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _goes_on(self, request: dict[str, Any], overwrite: bool) -> bool:
+        """Return whether there is something to go on with; raise what is in the way."""
+        if self._journal.exists():
+            differ = differences((self._journal.read()[0], []), (request, []))
+            if not differ:
+                return True
+            if not overwrite:
+                msg = f"{self.folder} holds an unfinished map of another request; {'; '.join(differ)}"
+                raise OutputError(msg, "Ask for the same to go on with it, or for another path, or overwrite")
+            return False
+        check_place(self.folder, overwrite=overwrite)
+        return False
+
+    def _clear(self) -> None:
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+
+    def _take_up(self) -> None:
+        """Note what is on disk as it was written."""
+        for entry in self._journal.read()[2]:
+            with suppress(KeyError, TypeError, ValueError):
+                number, size = int(entry["b"]), int(entry["n"])
+                if size == sum(self._writer.size(self._stages[0], box) for box, _ in self._boxes(number)):
+                    self.done.add(number)
+                    widen(self._window, {int(c): (float(a), float(b)) for c, (a, b) in entry["w"].items()})
+
+    def __setitem__(self, key: tuple[slice, ...], block: NDArray[Any]) -> None:
+        """Write a block, of all channels."""
+        start = [cut.start for cut in key[-len(self._counts) :]]
+        number = int(np.ravel_multi_index(self._place(start), self._counts))
+        found: Window = {}
+        size = 0
+        for box, cut in self._boxes(number):
+            pixels = np.moveaxis(block[cut], 0, self._at) if self._channels else block
+            pixels = np.ascontiguousarray(pixels)
+            with explained(self.folder, _FAILED):
+                self._writer.write(self._stages[0], box, pixels)
+            size += self._writer.size(self._stages[0], box)
+            if self._channels:
+                widen(found, value_range(box, pixels, self._at))
+        with explained(self.folder, _FAILED):
+            self._journal.add({"b": number, "n": size, "w": found})
+        widen(self._window, found)
+        self.done.add(number)
+
+    def _place(self, start: Sequence[int]) -> tuple[int, ...]:
+        block = self.chunks[-len(self._counts) :]
+        return tuple(a // b for a, b in zip(start, block, strict=True))
+
+    def _boxes(self, number: int) -> list[tuple[Box, Any]]:
+        """Return the boxes over all axes that a block is written in, and the cut of its channels."""
+        block = self.chunks[-len(self._counts) :]
+        place = np.unravel_index(number, self._counts)
+        start = [int(i) * b for i, b in zip(place, block, strict=True)]
+        stop = [min(a + b, n) for a, b, n in zip(start, block, self.shape[-len(block) :], strict=True)]
+        if not self._channels:
+            return [(Box(tuple(start), tuple(stop)), ...)]
+        found = []
+        for first in range(0, len(self._channels), self._depth):
+            last = min(first + self._depth, len(self._channels))
+            low, high = list(start), list(stop)
+            low.insert(self._at, first)
+            high.insert(self._at, last)
+            found.append((Box(tuple(low), tuple(high)), slice(first, last)))
+        return found
+
+    def finish(self) -> None:
+        """Make the coarser levels, and the image one that readers see."""
+        with explained(self.folder, _FAILED):
+            for stage in self._stages[1:]:
+                for tile in stage.grid:
+                    pixels = np.asarray(self._writer.arrays[stage.base][tile.core.slices])
+                    self._writer.write(stage, tile.core, pixels)
+            self._writer.finish(self._channels or None, self._window)
+            self._journal.remove()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it, finished or not."""
+        self._journal.close()
+        self._lock.release()

@@ -1,0 +1,195 @@
+"""`blend`: an image predicted tile by tile, in memory and into an OME-Zarr."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+import seamlabel
+from seamlabel.blended import blend
+from seamlabel.cli import main
+from seamlabel.errors import BackendError, OutputError, SpecError
+from seamlabel.io.ngff.images import write_image
+from seamlabel.io.sources import image_info, open_labels
+from seamlabel.testing.cells import Tissue
+
+PIXELS = Tissue((260, 300), "sparse").image()
+
+
+def blur(tile):
+    return ndimage.uniform_filter(tile.astype(np.float32), 9, mode="reflect")
+
+
+def classes(tile):
+    soft = blur(tile)
+    return np.stack([np.full_like(soft, 1500), soft, 3000 - soft])
+
+
+def pooled(tile):
+    """What a network with two poolings does: means of 4 x 4 blocks, blurred, enlarged again."""
+    means = tile.astype(np.float32).reshape(tile.shape[0] // 4, 4, tile.shape[1] // 4, 4).mean((1, 3))
+    soft = ndimage.uniform_filter(means, 3, mode="reflect")
+    return soft.repeat(4, 0).repeat(4, 1) + tile
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "image.zarr"
+    write_image(
+        path, PIXELS.shape, "uint16", lambda b: PIXELS[b.slices], axes="yx", scale=(0.5, 0.5),
+        units=("micrometer",) * 2,
+    )  # fmt: skip
+    return path
+
+
+def test_cropped_tiles_give_the_prediction_of_the_whole_image():
+    found = blend(PIXELS, blur, tile_shape=64, overlap=4)
+    assert found.paths == {}
+    assert np.array_equal(found.values, blur(PIXELS))
+    soft = blend(PIXELS, blur, tile_shape=64, overlap=16, weights="gaussian", workers=3)
+    assert np.allclose(soft.values, blur(PIXELS), rtol=1e-3)
+
+
+def test_a_network_that_pools_is_exact_where_tiles_are_aligned():
+    image = PIXELS[:256, :300]
+    exact = pooled(image)
+    assert np.array_equal(blend(image, pooled, tile_shape=60, overlap=12, align=4).values, exact)
+
+
+def test_a_map_is_an_image_in_the_place_of_the_one_it_was_made_of(image, tmp_path):
+    out = tmp_path / "map.zarr"
+    found = blend(image, classes, tile_shape=100, overlap=8, output=out, outputs=("rest", "cell", "edge"))
+    assert np.array_equal(np.asarray(found.values), classes(PIXELS))
+    info = image_info(out)
+    assert (info.names, info.channels, info.dtype) == ("cyx", ("rest", "cell", "edge"), "float32")
+    assert info.levels[0].scale[1:] == (0.5, 0.5)
+    assert info.units[1:] == ("micrometer", "micrometer")
+    labels = seamlabel.segment(
+        out, "threshold", params={"value": 2000.0, "smoothing": 0.0}, channels="cell", tile_shape=100,
+        overlap=8, progress=False,
+    )  # fmt: skip
+    assert np.array_equal(np.asarray(labels.labels) > 0, blur(PIXELS) > 2000)
+
+
+def test_classes_are_decided_block_by_block(image, tmp_path):
+    out = tmp_path / "classes.zarr"
+    found = blend(image, classes, tile_shape=100, overlap=8, output=out, finalize="argmax", version="0.4")
+    assert found.values.dtype == np.uint8
+    assert np.array_equal(np.asarray(found.values), classes(PIXELS).argmax(0))
+    assert image_info(out).names == "yx"
+
+
+@pytest.mark.parametrize("weights", ["crop", "gaussian"])
+def test_what_was_cut_short_goes_on_and_ends_the_same(image, tmp_path, weights):
+    whole, cut = tmp_path / "whole.zarr", tmp_path / "cut.zarr"
+    ask = {"tile_shape": 64, "overlap": 8, "weights": weights, "workers": 1}
+    told = []
+    blend(image, blur, output=whole, on_tile=lambda done, total: told.append(total), **ask)
+
+    def stop(done, total):
+        if done == total - 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        blend(image, blur, output=cut, on_tile=stop, **ask)
+    with pytest.raises(OutputError, match="unfinished map of another request"):
+        blend(image, blur, output=cut, **{**ask, "tile_shape": 70})
+    with pytest.raises(OutputError, match="method"):
+        blend(image, pooled, output=cut, **ask)
+    blend(image, blur, output=cut, on_tile=lambda done, total: told.append(total), **ask)
+    assert told[-1] <= told[0]
+
+    def files(folder):
+        found = [p for p in folder.rglob("*") if p.is_file() and p.name != "zarr.json"]
+        return {p.relative_to(folder): p.read_bytes() for p in found}
+
+    assert files(cut) == files(whole)
+    assert not list(cut.glob(".seamlabel*"))
+    assert not Path(f"{cut}.lock").exists()
+
+
+def test_time_and_planes_are_predicted_one_by_one():
+    stack = np.stack([PIXELS[:100, :120], PIXELS[100:200, :120], PIXELS[:100, 120:240]])
+    expected = np.stack([blur(plane) for plane in stack])
+    assert np.array_equal(blend(stack, blur, axes="tyx", tile_shape=50, overlap=8).values, expected)
+    found = blend(stack, lambda t: np.stack([blur(t)] * 2), planes=True, tile_shape=50, overlap=8)
+    assert np.array_equal(found.values, np.stack([expected] * 2))
+    many = blend(
+        stack, lambda tiles: np.stack([blur(t) for t in tiles]), axes="tyx", tile_shape=50, overlap=8, batch=3
+    )
+    assert np.array_equal(many.values, expected)
+
+
+def test_several_channels_go_into_a_model():
+    pair = np.stack([PIXELS, PIXELS[::-1]])
+    found = blend(
+        pair, lambda t: blur(t[0]) - blur(t[1]), axes="cyx", channels=[0, 1], tile_shape=64, overlap=8
+    )
+    assert np.array_equal(found.values, blur(pair[0]) - blur(pair[1]))
+
+
+def test_tiles_outside_a_mask_are_not_predicted():
+    mask = np.zeros(PIXELS.shape, np.uint8)
+    mask[:100] = 1
+    calls = []
+
+    def model(tile):
+        calls.append(tile.shape)
+        return np.ones(tile.shape, np.float32)
+
+    found = blend(PIXELS, model, tile_shape=100, overlap=0, skip_empty=mask, skipped=-1)
+    assert len(calls) == 3 + 1  # and once to see what it answers
+    assert (found.values[:100] == 1).all()
+    assert (found.values[100:] == -1).all()
+
+
+def test_disagreement_is_a_map_of_its_own(image, tmp_path):
+    def shaky(tile):
+        return np.full(tile.shape, tile.ravel()[0], np.float32)
+
+    found = blend(
+        image, shaky, tile_shape=64, overlap=16, weights="hann", stats=("mean", "disagreement"),
+        output=tmp_path / "m.zarr",
+    )  # fmt: skip
+    assert Path(found.paths["disagreement"]).name == "m-disagreement.zarr"
+    apart = np.asarray(found.values["disagreement"])
+    assert apart.max() > 0
+    assert apart[10, 10] == 0
+
+
+def test_what_cannot_be_is_told(image, tmp_path):
+    with pytest.raises(BackendError, match="gives labels"):
+        blend(image, "threshold")
+    with pytest.raises(BackendError, match="answers to a tile"):
+        blend(image, lambda tile: tile[::2], tile_shape=64)
+    with pytest.raises(OutputError, match="exists"):
+        blend(image, blur, output=image)
+    with pytest.raises(SpecError, match="2 names, 3 channels"):
+        blend(image, classes, output=tmp_path / "a.zarr", outputs=("one", "two"))
+    with pytest.raises(SpecError, match="none of snap"):
+        blend(image, blur, edge="cut")
+    with pytest.raises(ValueError, match="none of constant"):
+        blend(image, blur, padding="mirror")
+    stats = {"stats": ("mean", "sigma"), "weights": "hann", "dtype": "uint8"}
+    with pytest.raises(SpecError, match="different blocks"):
+        blend(np.zeros((20_000, 600), np.uint8), np.copy, output=tmp_path / "b.zarr", tile_shape=500, **stats)
+
+
+def test_the_command_line_makes_a_map_and_tells_what_is_wrong(image, tmp_path, capsys):
+    code = tmp_path / "mine.py"
+    code.write_text(
+        "import numpy as np\nfrom scipy import ndimage\n\n\ndef soft(tile, size: int = 9):\n"
+        "    return ndimage.uniform_filter(tile.astype(np.float32), size, mode='reflect')\n"
+    )
+    out = tmp_path / "map.zarr"
+    ask = ["blend", str(image), str(out), "--function", f"{code}:soft", "--tile", "64", "--overlap", "8"]
+    assert main([*ask, "--set", "size=9"]) == 0
+    assert np.array_equal(np.asarray(open_labels(out)[0]), blur(PIXELS))
+    assert main(ask) == 1
+    assert "exists" in capsys.readouterr().err
+    assert main(["blend", str(image), str(out)]) == 2
+    assert main(["blend", str(image), str(out), "--backend", "watershed"]) == 1
+    assert "gives labels" in capsys.readouterr().err
