@@ -1,4 +1,4 @@
-"""The promise at scale: 7168² pixels of dense tissue give the labels of the whole image.
+"""The promise at scale: 5120² pixels of dense tissue give the labels of the whole image.
 
 Its more than 10,000 cells all touch: the threshold lies below the dim borders between them.
 """
@@ -14,20 +14,26 @@ import pytest
 import seamlabel
 from seamlabel.api import sample
 from seamlabel.engine.whole import whole_image_labels
+from seamlabel.io.ngff.images import write_image
 from seamlabel.io.sources import image_info, open_labels, open_source
 from seamlabel.testing import compare
+from seamlabel.testing.cells import Tissue
 
-TOUCHING = {"seeds": "intensity", "diameter": 48, "value": 1000}
+DIAMETER = 34
+TOUCHING = {"seeds": "intensity", "diameter": DIAMETER, "value": 1000}
 
 
-SIZES = [(7168, 512, 10_000), (4111, 777, 2_500)]
+SIZES = [(5120, 512, 10_000), (2937, 555, 2_500)]
 """Sides of image and tile, and a number that its cells exceed."""
 
 
 @pytest.fixture(scope="module", params=SIZES, ids=lambda p: f"{p[0]}-tiles-of-{p[1]}")
 def tissue(request, tmp_path_factory):
     size, tile, least = request.param
-    return sample(tmp_path_factory.mktemp("scale") / "tissue.zarr", (size, size), "dense"), tile, least
+    cells = Tissue((size, size), "dense", diameter=DIAMETER)
+    path = tmp_path_factory.mktemp("scale") / "tissue.zarr"
+    write_image(path, cells.shape, str(cells.dtype), cells.image, axes="yx")
+    return str(path), tile, least
 
 
 @pytest.mark.timeout(600)

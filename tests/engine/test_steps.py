@@ -52,7 +52,7 @@ one_step = st.sampled_from(["expand", "shrink", "smooth"]).flatmap(
 )
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(
     which=st.sampled_from(["flat", "flat", "thick"]),
     split=st.sampled_from([False, False, True]),

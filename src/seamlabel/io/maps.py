@@ -148,6 +148,7 @@ class MapWriter:
                     self._clear()
                     self.folder.mkdir(parents=True, exist_ok=True)
                     self._journal.begin(request, [])
+                self._writer.sweep()
                 self._writer.create()
             self._take_up()
         except BaseException:

@@ -90,6 +90,7 @@ def _make(
         if what != "resume":
             job.folder.mkdir(parents=True, exist_ok=True)
             journal.begin(job.request, files)
+        writer.sweep()
         writer.create()
     window: Window = {}
     done = _done(job, journal, writer, window)

@@ -19,6 +19,7 @@ from seamlabel.io.ngff.layout import halved, layout
 from seamlabel.io.ngff.metadata import group_attributes, multiscale, writing_attributes
 from seamlabel.io.ngff.pyramid import area_mean
 from seamlabel.io.ngff.store import create_array
+from seamlabel.io.partial import ENDING
 
 if TYPE_CHECKING:
     import os
@@ -82,6 +83,12 @@ class ImageWriter:
                 shards=self.plan.shards,
             )
             self.arrays.append(array)
+
+    def sweep(self) -> None:
+        """Remove files that were cut short; nobody else may be writing."""
+        for number in range(len(self.plan.levels)):
+            for file in (self.folder / str(number)).rglob(f"*{ENDING}"):
+                file.unlink(missing_ok=True)
 
     def write(self, stage: Stage, box: Box, pixels: NDArray[Any]) -> None:
         """Write what a block gives of every level of its stage.

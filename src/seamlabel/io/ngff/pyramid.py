@@ -122,7 +122,7 @@ def _whole_mean(pixels: NDArray[Any], steps: tuple[int, ...]) -> NDArray[Any]:
             out = np.empty((-(-total.shape[0] // 2), *total.shape[1:]), wide)
             np.add(total[: 2 * pairs : 2], total[1 : 2 * pairs : 2], out=out[:pairs], dtype=wide)
             if out.shape[0] > pairs:  # the mean over what exists: the last one, as often as two
-                np.multiply(total[-1], 2, out=out[-1], dtype=wide)
+                np.multiply(total[-1:], 2, out=out[-1:], dtype=wide)
             total, doubled = np.moveaxis(out, 0, axis), doubled + 1
     if not doubled:
         return pixels.copy()
