@@ -3,7 +3,7 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields
 from multiprocessing import get_context
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import numpy as np
 import psutil
@@ -25,6 +25,9 @@ def test_every_parameter_has_a_label_a_tooltip_and_a_default_in_range(record):
     assert not problems
     for field in fields(params):
         assert {"label", "tooltip"} <= set(options(hints[field.name]))
+        kinds = set(get_args(get_args(hints[field.name])[0])) | {get_args(hints[field.name])[0]}
+        if kinds & {int, float}:
+            assert {"min", "max", "unit"} <= set(options(hints[field.name])), field.name
     assert record.parse(vars(params)) == (params, [])
 
 

@@ -22,6 +22,9 @@ Value = Annotated[
     {
         "label": "Threshold",
         "tooltip": "Foreground lies above; auto: by the method, of the whole image",
+        "min": -1e12,
+        "max": 1e12,
+        "unit": "grey values",
         "when": {"method": GLOBAL},
     },
 ]

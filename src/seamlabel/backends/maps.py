@@ -40,6 +40,7 @@ Channel = Annotated[
         "tooltip": "Which of the network's output channels that is, counted from 0",
         "min": 0,
         "max": 9999,
+        "unit": "",
         "when": {"output": _ONE},
     },
 ]
@@ -50,6 +51,7 @@ Boundary = Annotated[
         "tooltip": "Output channel of the boundary's probability, counted from 0",
         "min": 0,
         "max": 9999,
+        "unit": "",
         "when": {"output": ("foreground and boundary",)},
     },
 ]
@@ -61,6 +63,7 @@ Level = Annotated[
         "min": -1e9,
         "max": 1e9,
         "step": 0.05,
+        "unit": "",
         "when": {"output": _CUT},
     },
 ]

@@ -83,6 +83,7 @@ class StarDistParams:
             "min": 0.01,
             "max": 1.0,
             "step": 0.05,
+            "unit": "",
         },
     ] = None
     nms_threshold: Annotated[
@@ -93,6 +94,7 @@ class StarDistParams:
             "min": 0.0,
             "max": 1.0,
             "step": 0.05,
+            "unit": "",
         },
     ] = None
     low_percentile: Annotated[

@@ -38,6 +38,8 @@ FORM_OPTIONS = ("min", "max", "step", "choices")
 """Entries of an annotation that magicgui understands; the others are shown by the form itself."""
 DIGITS = 2
 """After the point, where nothing says how many."""
+LONGEST = 6
+"""Letters of a unit that stands behind a number; longer ones are told by the tooltip."""
 WIDE = 1e12
 """Where a number without limits ends."""
 
@@ -179,7 +181,7 @@ class ParamsForm(Section):
         made.changed.connect(self._emit)
         text = extras.get("label", field.name.replace("_", " ").capitalize())
         tip = extras.get("tooltip", "")
-        if extras.get("unit") and not hasattr(self.widget(field.name), "setSuffix"):
+        if extras.get("unit") and not _suffix(self.widget(field.name), extras):
             tip = f"{tip}, in {extras['unit']}" if tip else f"In {extras['unit']}"
         self.add(f"params.{field.name}", text, self._row(field.name, text, tip, extras.get("path")), tip)
 
@@ -218,8 +220,8 @@ def _make(hint: Any, extras: dict[str, Any]) -> Any:
     if optional or (kinds and get_origin(bare) is not Literal):
         bare = kinds[0]
     inner = create_widget(annotation=bare, options=_limits(bare, extras))
-    if extras.get("unit") and hasattr(inner.native, "setSuffix"):
-        inner.native.setSuffix(f" {_short(extras['unit'])}")
+    if suffix := _suffix(inner.native, extras):
+        inner.native.setSuffix(suffix)
     if isinstance(inner.native, QAbstractSpinBox):
         inner.native.setKeyboardTracking(False)
         TypingGuard(inner.native)
@@ -245,8 +247,11 @@ def _limits(kind: Any, extras: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def _short(unit: str) -> str:
-    return {"voxels": "px", "voxel": "px", "pixels": "px"}.get(unit, unit)
+def _suffix(box: QWidget, extras: dict[str, Any]) -> str:
+    """Return the unit as it stands behind a number; "" where there is no room for it."""
+    unit = extras.get("unit", "")
+    short = {"voxels": "px", "voxel": "px", "pixels": "px"}.get(unit, unit)
+    return f" {short}" if 0 < len(short) <= LONGEST and hasattr(box, "setSuffix") else ""
 
 
 def _get(widget: Any) -> Any:
