@@ -25,7 +25,7 @@ def add_command(subs: Any) -> None:
     add_method(add)
     tiles = add.add_argument_group("tiles")
     tiles.add_argument("--tile", metavar="N", help="1024, or 32,512,512, or auto")
-    tiles.add_argument("--overlap", metavar="N", help="32, or 4,32,32, or auto")
+    tiles.add_argument("--overlap", metavar="N", help="32, or 4,32,32, or auto, or measure")
     tiles.add_argument(
         "--align", type=int, metavar="N", help="tiles start at multiples; default: the method's"
     )

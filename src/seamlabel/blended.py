@@ -95,6 +95,7 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
         As for `seamlabel.segment`.
     tile_shape, overlap
         As for `seamlabel.segment`: a tile reads `overlap` voxels more than it owns on every side.
+        ``"measure"``: as far as the model is found to see, and tiles are aligned as it is found to pool.
     edge : {"snap", "even", "shrink", "pad"}
         What happens where the last tile would reach past the image; see `PatchGrid`.
     padding : str

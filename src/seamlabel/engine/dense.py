@@ -11,9 +11,11 @@ import numpy as np
 
 from seamlabel.blending.blend import Blend
 from seamlabel.blending.finishing import finish
+from seamlabel.blending.needs import ModelNeeds, measure_model
 from seamlabel.blending.padding import Padded
 from seamlabel.blending.predicting import predict
 from seamlabel.engine.identity import identity
+from seamlabel.engine.places import best_places, window_shape
 from seamlabel.errors import BackendError, Problem, SpecError
 from seamlabel.geometry import Box
 from seamlabel.io.maps import MapWriter, check_place
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
     from seamlabel.engine.segment import TileJob
     from seamlabel.plan import Plan
+
+_WINDOW = {1: 1 << 16, 2: 1 << 18, 3: 1 << 21}
+"""Voxels of the window that an overlap is measured on."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +56,39 @@ class Wishes:
     on_tile: Callable[[int, int], None] | None
 
 
-def read_grid(plan: Plan, edge: Any, align: Any) -> PatchGrid:
-    """Return tiles as they are read: as the plan cuts them, in multiples of the alignment."""
+def read_grid(plan: Plan, edge: Any, align: Any, overlap: Sequence[int] | None = None) -> PatchGrid:
+    """Return tiles as they are read: as the plan cuts them, in multiples of the alignment.
+
+    Parameters
+    ----------
+    plan : Plan
+        Says tile shape and overlap.
+    edge : str
+        As `PatchGrid` has it.
+    align : int, sequence of int or None
+        Per space axis; None: as the plan's grid has it.
+    overlap : sequence of int, optional
+        Per space axis, in place of the plan's.
+
+    Raises
+    ------
+    SpecError
+        If there is no such edge.
+    """
     ndim, shape = plan.grid.ndim, plan.grid.shape
     tiled = [axis.tiled for axis in plan.axes]
     steps = list(plan.grid.align)
     if align is not None:
         each = iter([align] * ndim if isinstance(align, int) else align)
         steps = [int(next(each)) if t else 1 for t in tiled]
+    given = iter(overlap if overlap is not None else ())
+    wide = list(plan.grid.overlap)
+    if overlap is not None:
+        wide = [next(given) if t else 0 for t in tiled]
     sides, apart = [], []
-    for n, tile, overlap, step in zip(shape, plan.grid.tile_shape, plan.grid.overlap, steps, strict=True):
+    for n, tile, beyond, step in zip(shape, plan.grid.tile_shape, wide, steps, strict=True):
         length = ceil(tile / step) * step
-        side = min(length + 2 * ceil(overlap / step) * step, ceil(n / step) * step)
+        side = min(length + 2 * ceil(beyond / step) * step, ceil(n / step) * step)
         sides.append(side)
         apart.append(min(length, side))
     try:
@@ -85,8 +111,12 @@ class DenseRun:
     def __init__(self, job: TileJob, wishes: Wishes) -> None:
         self.job, self.wishes = job, wishes
         self.plan, self.source = job.plan, job.source
-        self.grid = read_grid(self.plan, wishes.edge, wishes.align)
         self.tiled = [axis.tiled for axis in self.plan.axes]
+        self.model = self._model()
+        needs = self._needs() if self.plan.spec.overlap == "measure" else None
+        align = wishes.align if needs is None or wishes.align is not None else needs.align
+        overlap = None if needs is None else needs.overlap
+        self.grid = read_grid(self.plan, wishes.edge, align, overlap)
         self.reader = Padded(self._pixels, self.grid.shape, wishes.padding, self.grid.padding)
         self.stats = tuple(wishes.stats)
 
@@ -94,8 +124,7 @@ class DenseRun:
         """Predict all tiles; return the map (or maps, by name), and where they are."""
         if self.wishes.output:
             check_place(self.wishes.output, overwrite=self.wishes.overwrite)
-        model = self._model()
-        first = self._first(model)
+        first = self._first()
         outs = self._outs(first)
         done = set.intersection(*(set(out.done) for out in outs.values())) if self.wishes.output else ()
         blend = Blend(
@@ -108,7 +137,7 @@ class DenseRun:
             done=done,
         )
         try:
-            self._predict(blend, model)
+            self._predict(blend)
             if not self.wishes.output:
                 return (outs["mean"] if self.stats == ("mean",) else outs), {}
             for out in outs.values():
@@ -120,20 +149,20 @@ class DenseRun:
         found = {name: open_image(path).arrays[0] for name, path in paths.items()}
         return (found["mean"] if self.stats == ("mean",) else found), paths
 
-    def _first(self, model: Any) -> NDArray[Any]:
+    def _first(self) -> NDArray[Any]:
         """Return what the model says of the first tile: how many channels there are."""
         pixels = self.reader.read(self.grid[0].box)
         many = self.wishes.batch > 1
-        found = _pair(self.predicted(model, pixels[None] if many else pixels))[0]
+        found = _pair(self.predicted(pixels[None] if many else pixels))[0]
         return np.asarray(found[0] if many else found)
 
-    def _predict(self, blend: Blend, model: Any) -> None:
+    def _predict(self, blend: Blend) -> None:
         wishes, tell = self.wishes, self.wishes.on_tile
         total = len(list(blend.needed())) if tell else 0
         numbers = predict(
             blend,
             self.reader.read,
-            lambda pixels: self.predicted(model, pixels),
+            self.predicted,
             workers=self.plan.workers,
             retries=wishes.retries,
             skip=self._is_empty if wishes.skip_empty is not None else None,
@@ -150,17 +179,44 @@ class DenseRun:
             return self.job.function()
         return self.plan.backend.make_maps(self.plan.params, self.job.context())
 
+    def _needs(self) -> ModelNeeds:
+        """Return what the model needs of tiles, measured where the image has contrast.
+
+        Raises
+        ------
+        SpecError
+            If it cannot be measured, or no overlap will do.
+        """
+        ndim = sum(self.tiled)
+        size = [n for n, t in zip(self.plan.grid.shape, self.tiled, strict=True) if t]
+        window = window_shape(tuple(size), _WINDOW.get(ndim, 1 << 21))
+        pixels = self.source.read(best_places(self.plan, self.source, window, 1)[0])
+        many, fix = self.wishes.batch > 1, "Give an overlap all the same, such as overlap=64"
+
+        def model(part: NDArray[Any]) -> Any:
+            found = self.model(part[None] if many else part)
+            return _pair(found)[0][0] if many else found
+
+        try:
+            needs = measure_model(model, pixels, ndim)
+        except ValueError as error:
+            raise SpecError([Problem("overlap", f"it cannot be measured: {error}", fix)]) from error
+        if needs.normalises_per_tile:
+            msg = "the model normalises per tile: no overlap will make tiles agree"
+            raise SpecError([Problem("overlap", msg, f"Give it pixels scaled by the whole image. {fix}")])
+        return needs
+
     def _pixels(self, box: Box) -> NDArray[Any]:
         """Return pixels of a box, all its axes kept: (channels, *box) or box."""
         found = self.source.read(box)
         lead = found.shape[:1] if found.ndim > sum(self.tiled) else ()
         return found.reshape((*lead, *box.shape))
 
-    def predicted(self, model: Any, pixels: NDArray[Any]) -> Any:
+    def predicted(self, pixels: NDArray[Any]) -> Any:
         """Return what the model says, over all axes of the tile."""
         lead = pixels.ndim - self.grid.ndim
         looped = tuple(lead + i for i, tiled in enumerate(self.tiled) if not tiled)
-        found = model(pixels.squeeze(looped) if looped else pixels)
+        found = self.model(pixels.squeeze(looped) if looped else pixels)
         if not looped:
             return found if isinstance(found, tuple) else np.asarray(found)
         parts = tuple(np.expand_dims(np.asarray(p), _back(np.ndim(p), self.tiled)) for p in _pair(found))
