@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from seamlabel.plan import Plan
 
+ANYTHING = 1e9
+"""From here on a limit is none that anybody meets."""
+
 
 def sample(args: Namespace) -> int:
     """Make a sample image."""
@@ -67,9 +70,11 @@ def _limits(hint: Any, about: dict[str, Any]) -> str:
     choices = parameters.choices(hint)
     if choices:
         return f" [{' or '.join(map(str, choices))}]"
-    unit = f" {about['unit']}" if "unit" in about else ""
+    unit = f" {about['unit']}" if about.get("unit") else ""
     low, high = about.get("min"), about.get("max")
-    bounds = f"{low} to {high}" if low is not None and high is not None else ""
+    bounds = ""
+    if low is not None and high is not None and low > -ANYTHING:
+        bounds = f"{low:,.15g} " + (f"to {high:,.15g}" if high < ANYTHING else "or more")
     return f" [{bounds}{unit}]".replace("[ ", "[") if bounds or unit else ""
 
 

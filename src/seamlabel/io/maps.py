@@ -53,7 +53,7 @@ def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> None:
         msg = f"{folder} is not a zarr group, it is not replaced"
         raise OutputError(msg, "Move it away, or give another path")
     if there and not overwrite:
-        raise OutputError(f"{folder} exists", "Give another path, or overwrite=True to replace it")
+        raise OutputError(f"{folder} exists", "Give another path, or replace it: --overwrite, overwrite=True")
     if hindered := obstacle(folder):
         raise OutputError(hindered, "Give another path, or check its permissions")
 
@@ -163,7 +163,10 @@ class MapWriter:
                 return True
             if not overwrite:
                 msg = f"{self.folder} holds an unfinished map of another request; {'; '.join(differ)}"
-                raise OutputError(msg, "Ask for the same to go on with it, or for another path, or overwrite")
+                raise OutputError(
+                    msg,
+                    "Ask for the same to go on with it, give another path, or --overwrite, overwrite=True",
+                )
             return False
         check_place(self.folder, overwrite=overwrite)
         return False
