@@ -273,3 +273,16 @@ def test_what_does_not_fit_is_told():
         Blend(grid, out).add(2, np.zeros((7, 8)))
     with pytest.raises(ValueError, match="use 0 or more"):
         Border(-1)
+
+
+@pytest.mark.parametrize("kind", ["crop", "gaussian"])
+def test_a_block_that_could_not_be_written_is_told_at_every_later_call(kind):
+    class Full(np.ndarray):
+        def __setitem__(self, key, block):
+            raise OSError("the disk is full")
+
+    blend = Blend(PatchGrid((10, 10), (10, 10)), np.zeros((10, 10), np.float32).view(Full), kind)
+    ones = np.ones((10, 10))
+    for attempt in (lambda: blend.add(0, ones), lambda: blend.add(0, ones), blend.finish):
+        with pytest.raises(OSError, match="disk is full"):
+            attempt()

@@ -94,6 +94,7 @@ class Blend:
         self._order = self.needed()
         self._next = next(self._order, None)
         self._added: set[int] = set()
+        self._failed: BaseException | None = None
         self._lock = threading.Lock()
 
     def _check(self) -> None:
@@ -143,23 +144,39 @@ class Blend:
         ------
         ValueError
             If the shape is not that of the patch.
+        Exception
+            Of what is written to, or of `finalize`: again at every later call, as blocks are then incomplete.
         """
         found = self._shaped(number, values)
         spread = None if variance is None else self._shaped(number, variance)
         with self._lock:
+            self._check_whole()
             if number in self._added:
                 return False
             self._added.add(number)
-            if self.weights.exclusive:  # no order of summing
-                self._take(number, found, spread)
-                return True
-            if all(block in self._done for block, _ in self.blocks.parts(number)):
-                return True  # it lies in the padding, or what it was for is written
-            self._held[number] = found, spread
-            while self._next is not None and self._next in self._held:
-                self._take(self._next, *self._held.pop(self._next))
-                self._next = next(self._order, None)
+            try:
+                self._enter(number, found, spread)
+            except BaseException as error:
+                self._failed = error
+                raise
         return True
+
+    def _check_whole(self) -> None:
+        """Raise what kept a patch from being added: it would be missing from its blocks."""
+        if self._failed is not None:
+            raise self._failed
+
+    def _enter(self, number: int, found: NDArray[Any], spread: NDArray[Any] | None) -> None:
+        """Take a patch, and those that waited for it; or have it wait for its turn."""
+        if self.weights.exclusive:  # no order of summing
+            self._take(number, found, spread)
+            return
+        if all(block in self._done for block, _ in self.blocks.parts(number)):
+            return  # it lies in the padding, or what it was for is written
+        self._held[number] = found, spread
+        while self._next is not None and self._next in self._held:
+            self._take(self._next, *self._held.pop(self._next))
+            self._next = next(self._order, None)
 
     def skip(self, number: int, value: float = 0) -> bool:
         """Add a patch of which it is known that it holds this value everywhere; as `add`.
@@ -184,6 +201,7 @@ class Blend:
             If patches are missing, and nothing is said of what their voxels get.
         """
         with self._lock:
+            self._check_whole()
             order = list(self.needed())
             absent = [number for number in order if number not in self._added]
             if absent and self.missing == "error":
