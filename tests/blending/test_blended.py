@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +179,40 @@ def test_what_cannot_be_is_told(image, tmp_path):
     stats = {"stats": ("mean", "sigma"), "weights": "hann", "dtype": "uint8"}
     with pytest.raises(SpecError, match="different blocks"):
         blend(np.zeros((20_000, 600), np.uint8), np.copy, output=tmp_path / "b.zarr", tile_shape=500, **stats)
+
+
+def test_what_does_not_fit_leaves_nothing_behind_and_locks_nothing(image, tmp_path):
+    ask = {"tile_shape": 64, "overlap": 8, "output": tmp_path / "m.zarr"}
+    for wrong in ({"weights": np.ones((3, 3))}, {"stats": "variance"}, {"edge": "drop"}, {"finalize": "max"}):
+        with pytest.raises(ValueError, match=r"weights|stats|no patch|finalize"):
+            blend(image, blur, **ask, **wrong)
+    (tmp_path / "m-sigma.zarr").write_text("something else")
+    with pytest.raises(OutputError, match="not a zarr group"):
+        blend(image, blur, **ask, stats=("mean", "sigma"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["image.zarr", "m-sigma.zarr"]
+    assert blend(image, blur, **ask, stats="mean").path == str(tmp_path / "m.zarr")
+
+
+def test_nothing_is_written_after_a_run_was_stopped(tmp_path):
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    def slow(tile):
+        time.sleep(0.02)
+        return tile
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        blend(PIXELS, slow, tile_shape=32, overlap=2, workers=2, output=tmp_path / "m.zarr", on_tile=stop)
+    assert stopped.tb is not None  # what is raised keeps all that it passed
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("seamlabel-blend")]
+
+
+def test_tiles_are_skipped_where_a_model_answers_without_channels():
+    pixels = np.zeros((100, 100), np.float32)
+    pixels[60:] = 2
+    found = blend(pixels, np.copy, tile_shape=50, overlap=0, skip_empty=1.0, finalize="sigmoid", skipped=-50)
+    assert found.values[0, 0] < 1e-6
+    assert found.values[99, 99] > 0.8
 
 
 def test_the_command_line_makes_a_map_and_tells_what_is_wrong(image, tmp_path, capsys):

@@ -15,7 +15,7 @@ import numpy as np
 from seamlabel.errors import TileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from numpy.typing import NDArray
 
@@ -36,7 +36,7 @@ def predict(
     skip: Callable[[Box], bool] | None = None,
     skipped: float = 0.0,
     batch: int = 1,
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     """Predict every patch that is needed; yield its number once it was added. The blend is finished then.
 
     Parameters

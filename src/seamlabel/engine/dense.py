@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -118,33 +119,25 @@ class DenseRun:
         overlap = None if needs is None else needs.overlap
         self.grid = read_grid(self.plan, wishes.edge, align, overlap)
         self.reader = Padded(self._pixels, self.grid.shape, wishes.padding, self.grid.padding)
-        self.stats = tuple(wishes.stats)
+        self.stats = (wishes.stats,) if isinstance(wishes.stats, str) else tuple(wishes.stats)
 
     def carry_out(self) -> tuple[Any, dict[str, str]]:
         """Predict all tiles; return the map (or maps, by name), and where they are."""
-        if self.wishes.output:
-            check_place(self.wishes.output, overwrite=self.wishes.overwrite)
+        for name in self.stats if self.wishes.output else ():
+            check_place(self._where(name), overwrite=self.wishes.overwrite)
+        told = {"weights": self.wishes.weights, "stats": self.stats, "finalize": self.wishes.finalize}
+        nothing = np.broadcast_to(np.float32(0), self.grid.shape)
+        Blend(self.grid, dict.fromkeys(self.stats, nothing), **told)  # before anything is made
         first = self._first()
-        outs = self._outs(first)
-        done = set.intersection(*(set(out.done) for out in outs.values())) if self.wishes.output else ()
-        blend = Blend(
-            self.grid,
-            outs,
-            self.wishes.weights,
-            stats=self.stats,
-            finalize=self.wishes.finalize,
-            channels=first.shape[0] if first.ndim > self.grid.ndim else None,
-            done=done,
-        )
-        try:
-            self._predict(blend)
+        with ExitStack() as opened:
+            outs = self._outs(first, opened)
+            done = set.intersection(*(set(out.done) for out in outs.values())) if self.wishes.output else ()
+            channels = first.shape[0] if first.ndim > self.grid.ndim else 1
+            self._predict(Blend(self.grid, outs, channels=channels, done=done, **told))
             if not self.wishes.output:
                 return (outs["mean"] if self.stats == ("mean",) else outs), {}
             for out in outs.values():
                 out.finish()
-        finally:
-            for out in outs.values() if self.wishes.output else ():
-                out.close()
         paths = {name: str(out.folder) for name, out in outs.items()}
         found = {name: open_image(path).arrays[0] for name, path in paths.items()}
         return (found["mean"] if self.stats == ("mean",) else found), paths
@@ -169,9 +162,10 @@ class DenseRun:
             skipped=wishes.skipped,
             batch=wishes.batch,
         )
-        for count, _ in enumerate(numbers, 1):
-            if tell:
-                tell(count, total)
+        with closing(numbers):  # nothing is predicted or written after this, whatever `tell` raises
+            for count, _ in enumerate(numbers, 1):
+                if tell:
+                    tell(count, total)
 
     def _model(self) -> Any:
         """Return what predicts: the user's function, or what the backend makes."""
@@ -228,8 +222,8 @@ class DenseRun:
             return True
         return skipping.mask is None and bool(skipping.read(self.source.read(inside)))
 
-    def _outs(self, first: Any) -> dict[str, Any]:
-        """Return what is written to, of each of the stats."""
+    def _outs(self, first: Any, opened: ExitStack) -> dict[str, Any]:
+        """Return what is written to, of each of the stats; `opened` closes it."""
         values = first
         lead = values.ndim - self.grid.ndim
         if lead not in (0, 1) or values.shape[lead:] != self.grid[0].box.shape:
@@ -240,27 +234,25 @@ class DenseRun:
         count = len(made) if lead and self.wishes.finalize != "argmax" else 0
         count = 0 if lead and count == 1 and self.wishes.outputs is None else count
         kind = self.wishes.dtype or ("uint8" if self.wishes.finalize == "argmax" else "float32")
-        outs = {name: self._out(name, count, kind if name == "mean" else "float32") for name in self.stats}
+        outs = {}
+        for name in self.stats:
+            outs[name] = self._out(name, count, kind if name == "mean" else "float32")
+            if self.wishes.output:
+                opened.callback(outs[name].close)
         if self.wishes.output and len({out.chunks for out in outs.values()}) > 1:
-            for out in outs.values():
-                out.close()
             fix = "Ask for the mean as float32 and without finalize, or for it alone"
             raise SpecError([Problem("stats", "the maps would be stored in different blocks", fix)])
         return outs
 
     def _out(self, name: str, count: int, dtype: str) -> Any:
         shape = (count, *self.grid.shape) if count else self.grid.shape
-        place = self.wishes.output
-        if place is None:
+        if self.wishes.output is None:
             return np.zeros(shape, dtype)
         names = tuple(self.wishes.outputs or (f"output {i}" for i in range(count)))
         if len(names) != count:
             raise SpecError([Problem("outputs", f"{len(names)} names, {count} channels", "Give one each")])
-        where = os.fspath(place)
-        stem, dot, rest = where.rpartition(".zarr")
-        where = where if name == "mean" else f"{stem}-{name}{dot}{rest}" if dot else f"{where}-{name}"
         return MapWriter(
-            where,
+            self._where(name),
             axes=self.plan.axes,
             shape=self.grid.shape,
             dtype=dtype,
@@ -270,6 +262,12 @@ class DenseRun:
             request=self._request(name),
             overwrite=self.wishes.overwrite,
         )
+
+    def _where(self, name: str) -> str:
+        """Return the path of one of the maps."""
+        where = os.fspath(self.wishes.output)
+        stem, dot, rest = where.rpartition(".zarr")
+        return where if name == "mean" else f"{stem}-{name}{dot}{rest}" if dot else f"{where}-{name}"
 
     def _request(self, name: str) -> dict[str, Any]:
         """Return what tells this map from another one."""
