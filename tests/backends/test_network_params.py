@@ -5,6 +5,7 @@ import pytest
 
 from seamlabel import registry
 from seamlabel.backends.normalising import Scaling, joint_percentiles
+from seamlabel.backends.torch import TorchParams, _patches
 from seamlabel.kernels.statistics import ImageStatistics
 
 
@@ -69,3 +70,8 @@ def test_percentiles_of_all_channels_together_are_those_of_their_pixels():
     found = joint_percentiles([ImageStatistics.of(plane) for plane in planes], (1, 50, 99.8))
     exact = np.percentile(np.concatenate(planes), (1, 50, 99.8))
     assert np.allclose(found, exact, rtol=0.02, atol=3)
+
+
+def test_a_patch_as_thin_as_the_pooling_leaves_a_middle():
+    params = TorchParams(model="a.pt", patch="16,256,256")
+    assert _patches(params, 3).halo == (0, 32, 32)

@@ -62,7 +62,8 @@ class TorchParams:
         ``"16,256,256"``; empty: a tile is one piece.
     halo : int
         Voxels at the edges of a piece whose answers are not used: at least what the network sees. A
-        quarter of the side along axes where a piece is thinner than four times that.
+        quarter of the side along axes where a piece is thinner than four times that; none where it is
+        as thin as the pooling.
     batch_size : int
         Pieces that the network gets at once.
     device : str
@@ -266,7 +267,8 @@ def _patches(params: TorchParams, ndim: int) -> Patches:
     if sides and len(sides) != ndim:
         msg = f"patch {params.patch} has {len(sides)} sides, and the tiles have {ndim} axes"
         raise BackendError(msg, "Give one side for all axes, or one for each")
-    return Patches(step, step, sides or None, tuple(min(params.halo, side // 4) for side in sides))
+    halos = (min(params.halo, side // 4, (side - params.align) // 2) for side in sides)  # leaves a middle
+    return Patches(step, step, sides or None, tuple(halos))
 
 
 def _scaling(params: TorchParams, context: SegmentContext, count: int) -> Scaling:
