@@ -77,3 +77,34 @@ def test_a_map_is_made_with_the_overlap_that_was_measured():
     assert np.array_equal(found.values[:, :288, :328], whole[:, :288, :328])
     with pytest.raises(SpecError, match="no overlap will make tiles agree"):
         seamlabel.blend(image, lambda t: t / t.max(), tile_shape=100, overlap="measure")
+
+
+def test_tiles_are_not_cut_along_axes_that_are_too_short_to_be_measured():
+    volume = np.stack([PLANE[:160, :160] * (1 + n % 7) for n in range(40)])
+
+    def blurred(tile):
+        return ndimage.uniform_filter(tile, (9, 5, 5), mode="reflect")
+
+    found = seamlabel.blend(volume, blurred, axes="zyx", tile_shape=(16, 96, 96), overlap="measure")
+    assert found.grid.patch == (40, 100, 100)
+    assert np.allclose(found.values, blurred(volume), rtol=1e-5)
+
+
+def test_a_model_that_is_bound_to_its_place_is_told_and_one_that_changes_its_input_is_measured():
+    def placed(tile):
+        return tile + 100 * np.arange(tile.shape[1])
+
+    with pytest.raises(SpecError, match="depend on where tiles start"):
+        seamlabel.blend(PLANE, placed, tile_shape=100, overlap="measure")
+    with pytest.raises(SpecError, match="does not fit 2 axes"):
+        seamlabel.blend(PLANE, np.copy, tile_shape=100, align=(4,))
+
+    def changing(tile):
+        tile *= 2
+        return blur(3)(tile)
+
+    assert measure_model(changing, PLANE[:300, :300].copy(), 2).halo == (3, 3)
+    whole = PLANE[:288, :100].copy()  # cut along one axis, a part of it is no copy
+    before = whole.copy()
+    measure_model(changing, whole, 2)
+    assert np.array_equal(whole, before)

@@ -39,12 +39,15 @@ class ModelNeeds:
         `MOST_ALIGN` was found.
     normalises_per_tile : bool
         Predictions change however far away something changes: no overlap makes tiles agree.
+    cut : tuple of bool
+        Whether that was measured along an axis; else it was too short, and tiles should not be cut there.
     """
 
     halo: tuple[int, ...]
     settled: tuple[bool, ...]
     align: tuple[int, ...]
     normalises_per_tile: bool
+    cut: tuple[bool, ...]
 
     @property
     def overlap(self) -> tuple[int, ...]:
@@ -80,7 +83,7 @@ def measure_model(
     reach = tuple(halo for halo, _ in found)
     changed = not all(settled for _, settled in found) and probe.changes_everywhere()
     align = tuple(probe.align(axis, reach[axis]) for axis in range(ndim))
-    return ModelNeeds(reach, tuple(settled for _, settled in found), align, changed)
+    return ModelNeeds(reach, tuple(settled for _, settled in found), align, changed, tuple(probe.cut))
 
 
 class _Probe:
@@ -110,7 +113,7 @@ class _Probe:
         source = self.pixels if pixels is None else pixels
         cut: Any = (..., *(slice(a, a + n) for a, n in zip(start, sides, strict=True)))
         part = source[cut]
-        found = self.model(np.ascontiguousarray(part))
+        found = self.model(np.array(part, order="C"))  # a copy: models may change what they are given
         values = np.asarray(found[0] if isinstance(found, tuple) else found, np.float64)
         values = values[None] if values.ndim == self.ndim else values
         if values.shape[1:] != tuple(sides):

@@ -5,23 +5,22 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seamlabel.blending.blend import Blend
 from seamlabel.blending.finishing import finish
-from seamlabel.blending.needs import ModelNeeds, measure_model
+from seamlabel.blending.needs import MOST_ALIGN, ModelNeeds, measure_model
 from seamlabel.blending.padding import Padded
 from seamlabel.blending.predicting import predict
+from seamlabel.engine.dense_tiles import read_grid
 from seamlabel.engine.identity import identity
 from seamlabel.engine.places import best_places, window_shape
 from seamlabel.errors import BackendError, Problem, SpecError
 from seamlabel.geometry import Box
 from seamlabel.io.maps import MapWriter, check_place
 from seamlabel.io.ngff.model import open_image
-from seamlabel.patch_grid import PatchGrid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.engine.segment import TileJob
-    from seamlabel.plan import Plan
 
 _WINDOW = {1: 1 << 16, 2: 1 << 18, 3: 1 << 21}
 """Voxels of the window that an overlap is measured on."""
@@ -57,47 +55,6 @@ class Wishes:
     on_tile: Callable[[int, int], None] | None
 
 
-def read_grid(plan: Plan, edge: Any, align: Any, overlap: Sequence[int] | None = None) -> PatchGrid:
-    """Return tiles as they are read: as the plan cuts them, in multiples of the alignment.
-
-    Parameters
-    ----------
-    plan : Plan
-        Says tile shape and overlap.
-    edge : str
-        As `PatchGrid` has it.
-    align : int, sequence of int or None
-        Per space axis; None: as the plan's grid has it.
-    overlap : sequence of int, optional
-        Per space axis, in place of the plan's.
-
-    Raises
-    ------
-    SpecError
-        If there is no such edge.
-    """
-    ndim, shape = plan.grid.ndim, plan.grid.shape
-    tiled = [axis.tiled for axis in plan.axes]
-    steps = list(plan.grid.align)
-    if align is not None:
-        each = iter([align] * ndim if isinstance(align, int) else align)
-        steps = [int(next(each)) if t else 1 for t in tiled]
-    given = iter(overlap if overlap is not None else ())
-    wide = list(plan.grid.overlap)
-    if overlap is not None:
-        wide = [next(given) if t else 0 for t in tiled]
-    sides, apart = [], []
-    for n, tile, beyond, step in zip(shape, plan.grid.tile_shape, wide, steps, strict=True):
-        length = ceil(tile / step) * step
-        side = min(length + 2 * ceil(beyond / step) * step, ceil(n / step) * step)
-        sides.append(side)
-        apart.append(min(length, side))
-    try:
-        return PatchGrid(shape, tuple(sides), tuple(apart), edge, align=tuple(steps))
-    except ValueError as error:
-        raise SpecError([Problem("edge", str(error), "Use snap, even, shrink or pad")]) from None
-
-
 class DenseRun:
     """Predicts one image.
 
@@ -116,7 +73,7 @@ class DenseRun:
         self.model = self._model()
         needs = self._needs() if self.plan.spec.overlap == "measure" else None
         align = wishes.align if needs is None or wishes.align is not None else needs.align
-        overlap = None if needs is None else needs.overlap
+        overlap = None if needs is None else self._overlap(needs)
         self.grid = read_grid(self.plan, wishes.edge, align, overlap)
         self.reader = Padded(self._pixels, self.grid.shape, wishes.padding, self.grid.padding)
         self.stats = (wishes.stats,) if isinstance(wishes.stats, str) else tuple(wishes.stats)
@@ -198,7 +155,18 @@ class DenseRun:
         if needs.normalises_per_tile:
             msg = "the model normalises per tile: no overlap will make tiles agree"
             raise SpecError([Problem("overlap", msg, f"Give it pixels scaled by the whole image. {fix}")])
+        if not all(needs.align) and self.wishes.align is None:
+            msg = (
+                f"the model's answers depend on where tiles start, in steps of more than {MOST_ALIGN} voxels"
+            )
+            raise SpecError([Problem("overlap", msg, f"Say in which: align=64, say. {fix}")])
         return needs
+
+    def _overlap(self, needs: ModelNeeds) -> list[int]:
+        """Return the overlap along axes that are cut; along those that were not measured, tiles are whole."""
+        size = [n for n, t in zip(self.plan.grid.shape, self.tiled, strict=True) if t]
+        found = zip(needs.overlap, needs.cut, size, strict=True)
+        return [overlap if cut else n for overlap, cut, n in found]
 
     def _pixels(self, box: Box) -> NDArray[Any]:
         """Return pixels of a box, all its axes kept: (channels, *box) or box."""
