@@ -141,6 +141,11 @@ class Plan:
         """World units per voxel of the label axes at the level that is segmented."""
         return self.info.label_values(self.info.levels[self.spec.level].scale)
 
+    @property
+    def translation(self) -> tuple[float, ...]:
+        """World position of voxel 0 along the label axes at the level that is segmented."""
+        return self.info.label_values(self.info.levels[self.spec.level].translation)
+
     @cached_property
     def region(self) -> Region:
         """Which tiles are segmented."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -161,6 +162,50 @@ def test_disagreement_is_a_map_of_its_own(image, tmp_path):
     apart = np.asarray(found.values["disagreement"])
     assert apart.max() > 0
     assert apart[10, 10] == 0
+
+
+@pytest.mark.parametrize("finalize", ["argmax", lambda block: block[:2]])
+def test_tiles_disagree_on_every_class_however_the_map_is_finished(finalize, tmp_path):
+    ask = {"tile_shape": 64, "overlap": 16, "weights": "hann", "stats": ("mean", "disagreement")}
+    expected = blend(PIXELS, classes, **ask).values["disagreement"]
+    assert expected[1].max() > 0
+    for output in (None, tmp_path / "m.zarr"):
+        found = blend(PIXELS, classes, finalize=finalize, output=output, **ask).values["disagreement"]
+        assert np.array_equal(np.asarray(found), expected)
+
+
+def test_a_map_lies_where_the_level_lies_that_it_was_made_of(tmp_path):
+    image = tmp_path / "image.zarr"
+    pixels = np.ones((700, 600), np.uint16)
+    write_image(image, (700, 600), "uint16", lambda b: pixels[b.slices], axes="yx", scale=(0.5, 0.5))
+    blend(image, lambda t: np.stack([t, t]), level=1, tile_shape=200, overlap=0, output=tmp_path / "m.zarr")
+    (coarse,) = image_info(image).levels[1:2]
+    made = image_info(tmp_path / "m.zarr").levels[0]
+    assert coarse.translation == (0.25, 0.25)
+    assert (made.scale, made.translation) == ((1, *coarse.scale), (0, *coarse.translation))
+
+
+def test_a_map_goes_on_for_the_same_weights_only(image, tmp_path):
+    ask = {"tile_shape": 64, "overlap": 8, "output": tmp_path / "m.zarr"}
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    def window(power):
+        return lambda length: np.hanning(length) ** power
+
+    def middle(weight):
+        out = np.ones((80, 80), np.float32)
+        out[20:60, 20:60] = weight
+        return out
+
+    for make in (window, middle):
+        with pytest.raises(KeyboardInterrupt):
+            blend(image, blur, weights=make(2), on_tile=stop, **ask)
+        with pytest.raises(OutputError, match="another request"):
+            blend(image, blur, weights=make(3), **ask)
+        blend(image, blur, weights=make(2), **ask)
+        shutil.rmtree(ask["output"])
 
 
 def test_what_cannot_be_is_told(image, tmp_path):

@@ -14,11 +14,13 @@ from seamlabel.blending.finishing import finish
 from seamlabel.blending.needs import MOST_ALIGN, ModelNeeds, measure_model
 from seamlabel.blending.padding import Padded
 from seamlabel.blending.predicting import predict
+from seamlabel.codes import code_digest
 from seamlabel.engine.dense_tiles import read_grid
 from seamlabel.engine.identity import identity
 from seamlabel.engine.places import best_places, window_shape
 from seamlabel.errors import BackendError, Problem, SpecError
 from seamlabel.geometry import Box
+from seamlabel.io.fingerprint import array_digest
 from seamlabel.io.maps import MapWriter, check_place
 from seamlabel.io.ngff.model import open_image
 
@@ -200,14 +202,15 @@ class DenseRun:
             raise BackendError(msg, "It must return (outputs, *tile) or the tile's shape")
         made = finish(values if lead else values[None], self.wishes.finalize)
         count = len(made) if lead and self.wishes.finalize != "argmax" else 0
-        count = 0 if lead and count == 1 and self.wishes.outputs is None else count
+        raw = len(values) if lead else 0  # what tiles disagree on is not finished
+        count, raw = (0 if n == 1 and self.wishes.outputs is None else n for n in (count, raw))
         kind = self.wishes.dtype or ("uint8" if self.wishes.finalize == "argmax" else "float32")
         outs = {}
         for name in self.stats:
-            outs[name] = self._out(name, count, kind if name == "mean" else "float32")
+            outs[name] = self._out(name, count, kind) if name == "mean" else self._out(name, raw, "float32")
             if self.wishes.output:
                 opened.callback(outs[name].close)
-        if self.wishes.output and len({out.chunks for out in outs.values()}) > 1:
+        if self.wishes.output and len({out.chunks[-self.grid.ndim :] for out in outs.values()}) > 1:
             fix = "Ask for the mean as float32 and without finalize, or for it alone"
             raise SpecError([Problem("stats", "the maps would be stored in different blocks", fix)])
         return outs
@@ -217,6 +220,8 @@ class DenseRun:
         if self.wishes.output is None:
             return np.zeros(shape, dtype)
         names = tuple(self.wishes.outputs or (f"output {i}" for i in range(count)))
+        if len(names) != count and name != "mean":
+            names = tuple(f"output {i}" for i in range(count))
         if len(names) != count:
             raise SpecError([Problem("outputs", f"{len(names)} names, {count} channels", "Give one each")])
         return MapWriter(
@@ -225,6 +230,7 @@ class DenseRun:
             shape=self.grid.shape,
             dtype=dtype,
             scale=self.plan.scale,
+            translation=self.plan.translation,
             channels=names,
             version=self.wishes.version,
             request=self._request(name),
@@ -240,10 +246,19 @@ class DenseRun:
     def _request(self, name: str) -> dict[str, Any]:
         """Return what tells this map from another one."""
         asked = self.plan.spec.model_dump(mode="json", include={"backend", "params", "level", "skip_empty"})
-        shown = {key: str(getattr(self.wishes, key)) for key in ("padding", "weights", "finalize", "skipped")}
+        shown = {
+            key: _shown(getattr(self.wishes, key)) for key in ("padding", "weights", "finalize", "skipped")
+        }
         mask = self.job.skipping.mask
         told = identity(self.plan, self.source, self.job.segmenter, mask)
         return {**asked, **shown, **told, "map": name, "grid": self.grid.to_json()}
+
+
+def _shown(wish: Any) -> str:
+    """Return what tells a wish from another, in this process and others."""
+    if isinstance(wish, np.ndarray):
+        return f"array {array_digest(wish)}"
+    return f"function {code_digest(wish)}" if callable(wish) else str(wish)
 
 
 def _pair(found: Any) -> tuple[Any, ...]:

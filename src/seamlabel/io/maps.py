@@ -73,6 +73,8 @@ class MapWriter:
         numpy name.
     scale : sequence of float
         World units per voxel along these axes.
+    translation : sequence of float, optional
+        Where voxel 0 lies along these axes, in world units.
     channels : tuple of str
         Names; none for a map without a channel axis.
     version : {"0.5", "0.4"}
@@ -107,6 +109,7 @@ class MapWriter:
         shape: tuple[int, ...],
         dtype: str,
         scale: Sequence[float],
+        translation: Sequence[float] | None = None,
         channels: tuple[str, ...] = (),
         version: str = "0.5",
         request: dict[str, Any] | None = None,
@@ -116,10 +119,12 @@ class MapWriter:
         names = [axis.name for axis in axes]
         self._at = names.index("t") + 1 if channels and "t" in names else 0
         full, steps, units = list(shape), list(scale), [axis.unit for axis in axes]
+        self._start = list(translation or (0.0,) * len(full))
         if channels:
             names.insert(self._at, "c")
             full.insert(self._at, len(channels))
             steps.insert(self._at, 1.0)
+            self._start.insert(self._at, 0.0)
             units.insert(self._at, None)
         self._plan = layout(
             tuple(full), dtype, axes="".join(names), scale=steps, units=units, version=version
@@ -231,7 +236,7 @@ class MapWriter:
                 for tile in stage.grid:
                     pixels = np.asarray(self._writer.arrays[stage.base][tile.core.slices])
                     self._writer.write(stage, tile.core, pixels)
-            self._writer.finish(self._channels or None, self._window)
+            self._writer.finish(self._channels or None, self._window, self._start)
             self._journal.remove()
         self.close()
 

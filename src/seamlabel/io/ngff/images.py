@@ -135,9 +135,14 @@ class ImageWriter:
             found.append((number + 1, box))
         return found
 
-    def finish(self, channels: Sequence[str] | None, window: Window) -> None:
-        """Make it an image: one put of the group's attributes."""
-        placed = [(str(i), *level.place(self.plan.scale)) for i, level in enumerate(self.plan.levels)]
+    def finish(
+        self, channels: Sequence[str] | None, window: Window, at: Sequence[float] | None = None
+    ) -> None:
+        """Make it an image: one put of the group's attributes; `at`: where voxel 0 lies, in world units."""
+        start, placed = at or (0.0,) * len(self.plan.scale), []
+        for i, level in enumerate(self.plan.levels):
+            scale, moved = level.place(self.plan.scale)
+            placed.append((str(i), scale, tuple(a + b for a, b in zip(start, moved, strict=True))))
         image = multiscale(self.folder.name.split(".")[0], self.plan.axes, placed)
         more = {"omero": _omero(channels, window, np.dtype(self.plan.dtype))} if channels else {}
         write_attributes(self.folder, group_attributes(self.plan.zarr_format, image, more))
