@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.blending.test_patch_grid import grids
 
 from seamlabel.blending.blend import Blend
-from seamlabel.blending.windows import Border
+from seamlabel.blending.windows import Border, PatchWeights
 from seamlabel.errors import SeamlabelError
 from seamlabel.patch_grid import PatchGrid
 
@@ -286,3 +286,11 @@ def test_a_block_that_could_not_be_written_is_told_at_every_later_call(kind):
     for attempt in (lambda: blend.add(0, ones), lambda: blend.add(0, ones), blend.finish):
         with pytest.raises(OSError, match="disk is full"):
             attempt()
+
+
+@pytest.mark.parametrize("step", [20, 32, 50])
+def test_patches_amid_others_share_their_weights(step):
+    grid = PatchGrid((3000, 100), (100, 100), (step, 100))
+    weights = PatchWeights(grid, "gaussian")
+    made = {id(weights.of(patch.index, patch.box)) for patch in list(grid)[10:20]}
+    assert len(made) == 1

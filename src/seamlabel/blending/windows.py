@@ -24,7 +24,8 @@ SIGMA = 1 / 8
 """Standard deviation of the Gaussian, in patch lengths (nnU-Net: Isensee et al., Nat Methods 18, 2021)."""
 _LEAST = 1e-6
 """What no weight falls below, so that a voxel that only one patch sees is divided by something."""
-_CACHED = 256
+_CACHED = 8
+"""Products of windows that are kept, each as large as a patch: those of a row of patches."""
 
 Window = Callable[[int], "NDArray[Any]"]
 
@@ -155,7 +156,7 @@ class PatchWeights:
     @cached_property
     def _alike(self) -> tuple[tuple[int, ...], ...]:
         """Per axis and patch: which of the windows that differ it has."""
-        return tuple(tuple(_first(windows, i) for i in range(len(windows))) for windows in self._windows)
+        return tuple(map(_first, self._windows))
 
     @cached_property
     def _lines(self) -> tuple[tuple[NDArray[np.float32], ...], ...]:
@@ -217,9 +218,12 @@ def _floored(weights: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float3
     return out
 
 
-def _first(windows: tuple[NDArray[np.float64], ...], place: int) -> int:
-    """Return the place of the first window that is the same: most are, and are looked for nearby."""
-    for other in (1, 2, place - 1):
-        if 0 <= other < place and np.array_equal(windows[other], windows[place]):
-            return other
-    return place
+def _first(windows: tuple[NDArray[np.float64], ...]) -> tuple[int, ...]:
+    """Return for each window the place of the first that is the same: most are, and are looked for nearby."""
+    found: list[int] = []
+    for place, window in enumerate(windows):
+        near = (1, 2, place - 1)
+        same = (at for at in near if 0 <= at < place and np.array_equal(windows[at], window))
+        other = next(same, None)
+        found.append(place if other is None else found[other])
+    return tuple(found)
