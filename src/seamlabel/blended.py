@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.api import method_fields
+from seamlabel.blending.context import Context
 from seamlabel.engine.dense import DenseRun, Wishes
 from seamlabel.engine.segment import NoStore, TileJob
 from seamlabel.engine.skipping import skip_fields
-from seamlabel.errors import BackendError
+from seamlabel.errors import BackendError, Problem, SpecError
 from seamlabel.io.sources import image_info, open_source
 from seamlabel.plan import resolve
 from seamlabel.spec import MergeSpec, RunSpec
@@ -74,6 +75,7 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
     dtype: str | None = None,
     skip_empty: Any = None,
     skipped: float = 0.0,
+    context: Any = None,
     output: str | os.PathLike[str] | None = None,
     version: str = "0.5",
     overwrite: bool = False,
@@ -119,6 +121,10 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
         As for `seamlabel.segment`: tiles that hold nothing are not predicted, and have `skipped`.
     skipped : float
         The value of tiles that are not predicted.
+    context : mapping or Context, optional
+        What a 2D model sees of the planes around the one that it predicts, as channels:
+        ``{"identity": [-1, 0, 1], "mean": [[-3, -2], [2, 3]]}``; see `seamlabel.blending.context.Context`.
+        Planes are predicted one by one; those not in its `z_slices` have `skipped`.
     output : str or path, optional
         The OME-Zarr to make, with a pyramid; of other stats beside it, ``NAME-disagreement.zarr``. What
         was cut short goes on when the same is asked for again. None: the map is kept in memory.
@@ -157,6 +163,7 @@ def _blended(given: dict[str, Any]) -> Blended:
     start, image = time.perf_counter(), given["image"]
     path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
     place = image if path is None else path
+    given["context"] = _context(given["context"])
     plan, predictor, mask = _planned(given, image_info(place, axes=given["axes"]))
     source = open_source(place, plan.info, given["level"], plan.channels)
     job = TileJob(plan, source, NoStore(), predictor, mask)
@@ -181,8 +188,19 @@ def _planned(given: dict[str, Any], info: Any) -> tuple[Plan, Any, Any]:
             )
     fields, function = method_fields(model, given["params"])
     skip, mask = skip_fields(given["skip_empty"])
-    wishes = {
-        name: given[name] for name in ("level", "channels", "planes", "tile_shape", "overlap", "workers")
-    }
+    wishes = {name: given[name] for name in ("level", "channels", "tile_shape", "overlap", "workers")}
+    across = given["context"] is not None and given["context"].axis == "z" and "z" in info.names
+    wishes["planes"] = given["planes"] or across
     spec = RunSpec(**fields, **wishes, skip_empty=skip, merge=MergeSpec(rule="touching"))
     return resolve(spec, info), function, mask
+
+
+def _context(given: Any) -> Context | None:
+    """Return what a model is to see of the planes around."""
+    if given is None or isinstance(given, Context):
+        return given
+    try:
+        return Context(given)
+    except (ValueError, TypeError, AttributeError) as error:
+        fix = "Give offsets by operation, such as {'identity': [-1, 0, 1]}"
+        raise SpecError([Problem("context", str(error), fix)]) from None

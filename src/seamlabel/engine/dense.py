@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seamlabel.blending.blend import Blend
+from seamlabel.blending.context import Context, ContextChannels
 from seamlabel.blending.finishing import finish
 from seamlabel.blending.needs import MOST_ALIGN, ModelNeeds, measure_model
 from seamlabel.blending.padding import Padded
@@ -49,6 +50,7 @@ class Wishes:
     dtype: str | None
     skip_empty: Any
     skipped: float
+    context: Context | None
     output: Any
     version: str
     overwrite: bool
@@ -77,7 +79,9 @@ class DenseRun:
         align = wishes.align if needs is None or wishes.align is not None else needs.align
         overlap = None if needs is None else self._overlap(needs)
         self.grid = read_grid(self.plan, wishes.edge, align, overlap)
-        self.reader = Padded(self._pixels, self.grid.shape, wishes.padding, self.grid.padding)
+        padded = Padded(self._pixels, self.grid.shape, wishes.padding, self.grid.padding)
+        self.context = None if wishes.context is None else _context(wishes.context, padded, self.plan)
+        self.reader = self.context or padded
         self.stats = (wishes.stats,) if isinstance(wishes.stats, str) else tuple(wishes.stats)
 
     def carry_out(self) -> tuple[Any, dict[str, str]]:
@@ -117,7 +121,7 @@ class DenseRun:
             self.predicted,
             workers=self.plan.workers,
             retries=wishes.retries,
-            skip=self._is_empty if wishes.skip_empty is not None else None,
+            skip=self._is_empty if self.context or wishes.skip_empty is not None else None,
             skipped=wishes.skipped,
             batch=wishes.batch,
         )
@@ -140,11 +144,13 @@ class DenseRun:
         SpecError
             If it cannot be measured, or no overlap will do.
         """
+        fix, many = "Give an overlap all the same, such as overlap=64", self.wishes.batch > 1
+        if self.wishes.context is not None:
+            raise SpecError([Problem("overlap", "it cannot be measured of planes with context", fix)])
         ndim = sum(self.tiled)
         size = [n for n, t in zip(self.plan.grid.shape, self.tiled, strict=True) if t]
         window = window_shape(tuple(size), _WINDOW.get(ndim, 1 << 21))
         pixels = self.source.read(best_places(self.plan, self.source, window, 1)[0])
-        many, fix = self.wishes.batch > 1, "Give an overlap all the same, such as overlap=64"
 
         def model(part: NDArray[Any]) -> Any:
             found = self.model(part[None] if many else part)
@@ -173,7 +179,8 @@ class DenseRun:
     def _pixels(self, box: Box) -> NDArray[Any]:
         """Return pixels of a box, all its axes kept: (channels, *box) or box."""
         found = self.source.read(box)
-        lead = found.shape[:1] if found.ndim > sum(self.tiled) else ()
+        kept = sum(tiled or n > 1 for tiled, n in zip(self.tiled, box.shape, strict=True))
+        lead = found.shape[:1] if found.ndim > kept else ()
         return found.reshape((*lead, *box.shape))
 
     def predicted(self, pixels: NDArray[Any]) -> Any:
@@ -187,6 +194,10 @@ class DenseRun:
         return parts if isinstance(found, tuple) else parts[0]
 
     def _is_empty(self, box: Box) -> bool:
+        if self.context and self.context.skip(box):
+            return True
+        if self.wishes.skip_empty is None:
+            return False
         inside, skipping = box.intersect(Box.whole(self.grid.shape)), self.job.skipping
         if not inside.size or skipping.unread(inside):
             return True
@@ -246,9 +257,8 @@ class DenseRun:
     def _request(self, name: str) -> dict[str, Any]:
         """Return what tells this map from another one."""
         asked = self.plan.spec.model_dump(mode="json", include={"backend", "params", "level", "skip_empty"})
-        shown = {
-            key: _shown(getattr(self.wishes, key)) for key in ("padding", "weights", "finalize", "skipped")
-        }
+        asked_for = ("padding", "weights", "finalize", "skipped", "context")
+        shown = {key: _shown(getattr(self.wishes, key)) for key in asked_for}
         mask = self.job.skipping.mask
         told = identity(self.plan, self.source, self.job.segmenter, mask)
         return {**asked, **shown, **told, "map": name, "grid": self.grid.to_json()}
@@ -259,6 +269,22 @@ def _shown(wish: Any) -> str:
     if isinstance(wish, np.ndarray):
         return f"array {array_digest(wish)}"
     return f"function {code_digest(wish)}" if callable(wish) else str(wish)
+
+
+def _context(context: Context, padded: Padded, plan: Plan) -> ContextChannels:
+    """Return what reads planes with their context."""
+    try:
+        names = [axis.name for axis in plan.axes]
+        place = names.index(context.axis) if isinstance(context.axis, str) else context.axis
+        found = ContextChannels(padded.read, replace(context, axis=place), shape=padded.shape)
+        looped = not plan.axes[place].tiled
+    except (ValueError, IndexError) as error:
+        told = str(error) if "z_slices" in str(error) else f"there is no axis {context.axis!r} to look along"
+        raise SpecError([Problem("context", told, f"The image has {', '.join(names)}")]) from None
+    if not looped:
+        msg = f"planes lie along an axis that is tiled, {names[place]}"
+        raise SpecError([Problem("context", msg, "Give z, or t")])
+    return found
 
 
 def _pair(found: Any) -> tuple[Any, ...]:
