@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from seamlabel.geometry import Box
     from seamlabel.patch_grid import PatchGrid
 
 _TOLD = 8
@@ -204,16 +205,49 @@ class Blend:
             self._check_whole()
             order = list(self.needed())
             absent = [number for number in order if number not in self._added]
-            if absent and self.missing == "error":
-                told = ", ".join(map(str, absent[:_TOLD])) + (", …" if len(absent) > _TOLD else "")
-                msg = f"{len(absent)} of {len(self.grid)} patches are missing: {told}"
-                raise SeamlabelError(msg, "Predict them, or say what their voxels get: missing=0")
+            self.check_missing(absent)
             for number in order:
                 if number in self._held:
                     self._take(number, *self._held.pop(number))
             for block in range(len(self.blocks)):
                 if block not in self._done:
                     self._write(block, self._sums.pop(block, None), absent)
+
+    def check_missing(self, absent: Sequence[int]) -> None:
+        """Raise that patches are missing, unless it is said what their voxels get."""
+        if absent and self.missing == "error":
+            told = ", ".join(map(str, absent[:_TOLD])) + (", …" if len(absent) > _TOLD else "")
+            msg = f"{len(absent)} of {len(self.grid)} patches are missing: {told}"
+            raise SeamlabelError(msg, "Predict them, or say what their voxels get: missing=0")
+
+    def block(self, number: int, read: Callable[[int], Any]) -> None:
+        """Write one block by itself, with the bits that it has when patches are added one by one.
+
+        Parameters
+        ----------
+        number : int
+            Which block.
+        read : callable
+            ``read(patch)`` gives values and variances (or None), shape (channels, *space), over the part of
+            the array in which a patch has a say (`Blocks.inside`); None for a patch that is missing.
+        """
+        whole, sums, absent = self.blocks.box(number), None, []
+        for patch in self.blocks.patches(number):
+            answer = read(patch)
+            if answer is None:
+                absent.append(patch)
+                continue
+            inside = self.blocks.inside(patch)
+            part = inside.intersect(whole)
+            cut = (..., *part.relative_to(inside).slices)
+            values, spread = answer[0][cut], None if answer[1] is None else answer[1][cut]
+            if len(values) != (self.channels or len(values)):
+                msg = f"the prediction of patch {patch} has {len(values)} channels, not {self.channels}"
+                raise ValueError(msg)
+            sums = sums or self._new(number, len(values))
+            sums.add((..., *part.relative_to(whole).slices), (...,), self._of(patch, part, values, spread))
+        self.check_missing(absent)
+        self._write(number, sums, absent)
 
     def _shaped(self, number: int, values: Any) -> NDArray[Any]:
         found, shape = np.asarray(values), self.grid[number].box.shape
@@ -232,29 +266,32 @@ class Blend:
         patch, parts = self.grid[number], list(self.blocks.parts(number))
         inside = self.blocks.inside(number)
         cut: tuple[Any, ...] = (..., *inside.relative_to(patch.box).slices)
-        values, spread = values[cut], None if spread is None else spread[cut]
-        found = Prediction(values, values, None, spread)
-        if not self.weights.exclusive:
-            found.weight = self.weights.of(patch.index, inside).astype(self._float, copy=False)
-            found.weighted = values * found.weight
+        found = self._of(number, inside, values[cut], None if spread is None else spread[cut])
         for block, box in parts:
             if block in self._done:
                 continue
             whole = self.blocks.box(block)
-            sums = self._sums.get(block) or self._begin(block, len(values))
+            sums = self._sums.get(block) or self._sums.setdefault(block, self._new(block, len(values)))
             here, there = ((..., *box.relative_to(origin).slices) for origin in (whole, inside))
             sums.add(here, there, found)
             if not sums.left:
                 self._write(block, self._sums.pop(block), ())
 
-    def _begin(self, block: int, channels: int) -> Sums:
+    def _of(self, number: int, box: Box, values: NDArray[Any], spread: Any) -> Prediction:
+        """Return what a patch says of a box, with its weights there."""
+        found = Prediction(values, values, None, spread)
+        if not self.weights.exclusive:
+            weight = self.weights.of(self.grid.index(number), box)
+            found.weight = weight.astype(self._float, copy=False)
+            found.weighted = values * found.weight
+        return found
+
+    def _new(self, block: int, channels: int) -> Sums:
         shape = (channels, *self.blocks.box(block).shape)
-        sums = Sums(self.blocks.expected(block), shape, self._float, self.stats, self.weights)
-        self._sums[block] = sums
-        return sums
+        return Sums(self.blocks.expected(block), shape, self._float, self.stats, self.weights)
 
     def _write(self, block: int, sums: Sums | None, absent: Sequence[int]) -> None:
-        box, holes = self.blocks.box(block), self._holes(block, absent)
+        box, holes = self.blocks.box(block), self.blocks.holes(block, absent)
         maps = sums.maps() if sums is not None else {}
         for name, out in self.outs.items():
             found, dtype = maps.get(name), np.dtype(out.dtype)
@@ -268,17 +305,3 @@ class Blend:
         self._done.add(block)
         if self.on_block:
             self.on_block(block)
-
-    def _holes(self, block: int, absent: Sequence[int]) -> Any:
-        """Return the voxels of a block that get `missing`; None if there are none."""
-        box = self.blocks.box(block)
-        inside = box.intersect(self.blocks.covered())
-        if inside.size == box.size and not absent:
-            return None
-        holes = np.ones(box.shape, bool)
-        holes[inside.relative_to(box).slices] = False
-        for number in absent:
-            part = self.blocks.inside(number).intersect(box)
-            if part.size:
-                holes[part.relative_to(box).slices] = True
-        return holes

@@ -11,7 +11,9 @@ import numpy as np
 from seamlabel.geometry import Box
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from seamlabel.blending.windows import PatchWeights
     from seamlabel.patch_grid import PatchGrid
@@ -38,6 +40,7 @@ class Blocks:
         self.grid, self.weights, self.shape = grid, weights, shape
         self.counts = tuple(-(-n // b) for n, b in zip(grid.shape, shape, strict=True))
         self._whole = Box.whole(grid.shape)
+        self._slow = sorted(range(grid.ndim), key=lambda axis: -grid.shape[axis])
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -69,6 +72,12 @@ class Blocks:
             block = int(np.ravel_multi_index(place, self.counts))
             yield block, box.intersect(self.box(block))
 
+    def patches(self, block: int) -> list[int]:
+        """Return the patches that have a say in a block, in the order in which they are summed."""
+        box = self.box(block)
+        found = [n for n in self.grid.touching(box) if self.inside(n).intersect(box).size]
+        return sorted(found, key=lambda n: [self.grid.index(n)[axis] for axis in self._slow])
+
     def expected(self, block: int) -> int:
         """Return how many patches have a say in a block."""
         box = self.box(block)
@@ -79,8 +88,7 @@ class Blocks:
 
         The longest axis is the slowest: what is kept is a patch's length of it.
         """
-        grid = self.grid
-        slow = sorted(range(grid.ndim), key=lambda axis: -grid.shape[axis])
+        grid, slow = self.grid, self._slow
         fast = [slow.index(axis) for axis in range(grid.ndim)]
         for place in product(*(range(grid.counts[axis]) for axis in slow)):
             number = grid.number(tuple(place[i] for i in fast))
@@ -91,6 +99,20 @@ class Blocks:
         """Return the part of the array that patches cover."""
         ends = [s[-1].stop if s else 0 for s in self.grid.spans]
         return Box((0,) * self.grid.ndim, tuple(ends)).intersect(self._whole)
+
+    def holes(self, block: int, absent: Sequence[int]) -> NDArray[np.bool_] | None:
+        """Return the voxels of a block that are in one of these patches, or in none; None: no voxel is."""
+        box = self.box(block)
+        inside = box.intersect(self.covered())
+        if inside.size == box.size and not absent:
+            return None
+        holes = np.ones(box.shape, bool)
+        holes[inside.relative_to(box).slices] = False
+        for number in absent:
+            part = self.inside(number).intersect(box)
+            if part.size:
+                holes[part.relative_to(box).slices] = True
+        return holes
 
 
 def block_shape(out: Any, grid: PatchGrid) -> tuple[int, ...]:
