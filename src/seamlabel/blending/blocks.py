@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel.geometry import Box
+from seamlabel.patch_grid import Span
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -41,6 +43,7 @@ class Blocks:
         self.counts = tuple(-(-n // b) for n, b in zip(grid.shape, shape, strict=True))
         self._whole = Box.whole(grid.shape)
         self._slow = sorted(range(grid.ndim), key=lambda axis: -grid.shape[axis])
+        self._strides = tuple(prod(self.counts[axis + 1 :]) for axis in range(grid.ndim))
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -48,51 +51,85 @@ class Blocks:
 
     def box(self, number: int) -> Box:
         """Return what a block covers."""
-        place = np.unravel_index(number, self.counts)
-        start = tuple(int(i) * b for i, b in zip(place, self.shape, strict=True))
+        start = tuple(i * b for i, b in zip(self._place(number), self.shape, strict=True))
         stop = tuple(min(a + b, n) for a, b, n in zip(start, self.shape, self.grid.shape, strict=True))
         return Box(start, stop)
 
     def inside(self, number: int) -> Box:
         """Return the part of the array that a patch has a say in; may be empty."""
-        patch = self.grid[number]
-        box = patch.box.intersect(self._whole)
-        if self.weights.exclusive:
-            owned = self.weights.owned(patch.index)
-            box = box.intersect(Box(tuple(a for a, _ in owned), tuple(b for _, b in owned)))
-        return box
+        spans = [along[i] for along, i in zip(self._spans, self.grid.index(number), strict=True)]
+        return Box(tuple(span.start for span in spans), tuple(span.stop for span in spans))
 
     def parts(self, number: int) -> Iterator[tuple[int, Box]]:
         """Yield the blocks that a patch has a say in, and its part of each."""
-        box = self.inside(number)
-        if not box.size:
-            return
-        spans = zip(box.start, box.stop, self.shape, strict=True)
-        for place in product(*(range(a // s, -(-b // s)) for a, b, s in spans)):
-            block = int(np.ravel_multi_index(place, self.counts))
-            yield block, box.intersect(self.box(block))
+        along = [cuts[i] for cuts, i in zip(self._cuts, self.grid.index(number), strict=True)]
+        for cut in product(*along):
+            block = sum(i * stride for (i, _), stride in zip(cut, self._strides, strict=True))
+            yield block, Box(tuple(span.start for _, span in cut), tuple(span.stop for _, span in cut))
 
     def patches(self, block: int) -> list[int]:
         """Return the patches that have a say in a block, in the order in which they are summed."""
-        box = self.box(block)
-        found = [n for n in self.grid.touching(box) if self.inside(n).intersect(box).size]
-        return sorted(found, key=lambda n: [self.grid.index(n)[axis] for axis in self._slow])
+        seen = [along[i] for along, i in zip(self._seen, self._place(block), strict=True)]
+        return list(self._ordered(seen))
 
     def expected(self, block: int) -> int:
         """Return how many patches have a say in a block."""
-        box = self.box(block)
-        return sum(self.inside(n).intersect(box).size > 0 for n in self.grid.touching(box))
+        return prod(len(along[i]) for along, i in zip(self._seen, self._place(block), strict=True))
+
+    def _place(self, block: int) -> tuple[int, ...]:
+        """Return the place of a block along each axis."""
+        return tuple(block // s % n for s, n in zip(self._strides, self.counts, strict=True))
+
+    def _ordered(self, along: Sequence[Sequence[int]]) -> Iterator[int]:
+        """Yield the patches at these places along the axes, the longest axis slowest."""
+        fast = [self._slow.index(axis) for axis in range(self.grid.ndim)]
+        for place in product(*(along[axis] for axis in self._slow)):
+            yield self.grid.number(tuple(place[i] for i in fast))
+
+    @cached_property
+    def _spans(self) -> tuple[tuple[Span, ...], ...]:
+        """Per axis and patch: where in the array it has a say; may be empty."""
+        found = []
+        for axis, (spans, n) in enumerate(zip(self.grid.spans, self.grid.shape, strict=True)):
+            owned = self.weights.owned(axis) if self.weights.exclusive else spans
+            ends = [(max(0, s.start, a), min(n, s.stop, b)) for s, (a, b) in zip(spans, owned, strict=True)]
+            found.append(tuple(Span(a, max(a, b)) for a, b in ends))
+        return tuple(found)
+
+    @cached_property
+    def _cuts(self) -> tuple[tuple[tuple[tuple[int, Span], ...], ...], ...]:
+        """Per axis and patch: the blocks that it has a say in, and where."""
+        return tuple(
+            tuple(
+                tuple(
+                    (i, Span(max(a, i * b), min(z, i * b + b)))
+                    for i in range(a // b, -(-z // b) if z > a else 0)
+                )
+                for a, z in spans
+            )
+            for spans, b in zip(self._spans, self.shape, strict=True)
+        )
+
+    @cached_property
+    def _seen(self) -> tuple[tuple[list[int], ...], ...]:
+        """Per axis and block: the patches that have a say in it."""
+        found: list[tuple[list[int], ...]] = []
+        for cuts, count in zip(self._cuts, self.counts, strict=True):
+            seen: tuple[list[int], ...] = tuple([] for _ in range(count))
+            for patch, cut in enumerate(cuts):
+                for block, _ in cut:
+                    seen[block].append(patch)
+            found.append(seen)
+        return tuple(found)
 
     def order(self, done: Collection[int]) -> Iterator[int]:
         """Yield the patches that blocks still wait for, so that as little as possible is kept in memory.
 
         The longest axis is the slowest: what is kept is a patch's length of it.
         """
-        grid, slow = self.grid, self._slow
-        fast = [slow.index(axis) for axis in range(grid.ndim)]
-        for place in product(*(range(grid.counts[axis]) for axis in slow)):
-            number = grid.number(tuple(place[i] for i in fast))
-            if any(block not in done for block, _ in self.parts(number)):
+        along = [[i for i, cut in enumerate(cuts) if cut] for cuts in self._cuts]
+        for number in self._ordered(along):
+            if not done or any(block not in done for block, _ in self.parts(number)):
                 yield number
 
     def covered(self) -> Box:

@@ -65,19 +65,30 @@ def predict(
         If a patch fails; says which, and why.
     """
     work = _Work(blend, read, model, retries, skip, skipped, batch)
-    with ThreadPoolExecutor(max(1, workers), thread_name_prefix="seamlabel-blend") as pool:
+    groups = _groups(blend.needed(), max(1, batch))
+    if workers <= 1:  # no thread of its own: handing over costs more than small patches do
+        for group in groups:
+            work(group)
+            yield from group
+    else:
+        yield from _several(work, groups, workers)
+    blend.finish()
+
+
+def _several(work: _Work, groups: Iterator[list[int]], workers: int) -> Iterator[int]:
+    """Work on groups in threads, no more of them ahead than these need; yield numbers in order."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="seamlabel-blend") as pool:
         running: deque[tuple[list[int], Future[None]]] = deque()
         try:
-            for group in _groups(blend.needed(), max(1, batch)):
+            for group in groups:
                 running.append((group, pool.submit(work, group)))
-                if len(running) >= _AHEAD * max(1, workers):
+                if len(running) >= _AHEAD * workers:
                     yield from _ended(running)
             while running:
                 yield from _ended(running)
         finally:
             for _, future in running:
                 future.cancel()
-    blend.finish()
 
 
 def _groups(numbers: Iterator[int], size: int) -> Iterator[list[int]]:

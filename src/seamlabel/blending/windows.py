@@ -124,9 +124,9 @@ class PatchWeights:
         keys = tuple(kinds[i] for kinds, i in zip(self._alike, index, strict=True))
         return self._cached(keys, cut)
 
-    def owned(self, index: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-        """Return where each voxel is a patch's own under "crop", per axis, in voxels of the array."""
-        return tuple(owned[i] for owned, i in zip(self._owned, index, strict=True))
+    def owned(self, axis: int) -> tuple[tuple[int, int], ...]:
+        """Return where along an axis voxels are each patch's own under "crop", in voxels of the array."""
+        return self._owned[axis]
 
     def _product(self, keys: tuple[int, ...], cut: tuple[tuple[int, int], ...]) -> NDArray[np.float32]:
         ndim = len(keys)
