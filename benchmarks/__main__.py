@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    made.add_argument("what", choices=("speed", "accuracy", "scale", "review", "conversion", "table", "gui"))
+    what = ("speed", "accuracy", "scale", "review", "conversion", "blending", "table", "gui")
+    made.add_argument("what", choices=what)
     made.add_argument("--quick", action="store_true", help="small images: to see that it works")
     made.add_argument("--json", type=Path, metavar="OUT", help="write all numbers to this file")
     made.add_argument("--markdown", action="store_true", help="print tables in Markdown")

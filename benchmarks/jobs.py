@@ -60,7 +60,7 @@ class Job:
     Parameters
     ----------
     kind : str
-        Key of `KINDS`.
+        Key of `KINDS`; after a colon which of its jobs.
     image, output, small : str
         OME-Zarr that is segmented; what is made; an image to load late imports with.
     function : str
@@ -231,6 +231,9 @@ KINDS: dict[str, Callable[[Job], dict[str, Any]]] = {
     "solve": _other("pairs", "solve_pairs"),
     "plain copy": _other("conversion", "plain_copy"),
     "convert": _other("conversion", "convert"),
+    "memory": _other("blends", "in_memory"),
+    "stored": _other("blends", "stored"),
+    "held": _other("blends", "held"),
     "patchworks": _other("peers", "patchworks_default"),
     "patchworks iou": _other("peers", "patchworks_iou"),
     "dask-image": _other("peers", "dask_image_label"),
@@ -241,7 +244,7 @@ def main() -> None:
     """Carry out the job on the command line; print a line of JSON with what it took."""
     values = json.loads(sys.argv[1])
     job = Job(**{**values, "tile": tuple(values["tile"])})
-    work = KINDS[job.kind]
+    work = KINDS[job.kind.partition(": ")[0]]
     rehearsal = replace(job, output=f"{job.output}.small", image=job.small, count=0, function="threshold")
     if job.small:
         tile = tuple(16 if len(job.tile) == 3 else 64 for _ in job.tile)

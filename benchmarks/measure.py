@@ -200,17 +200,17 @@ def _pairs(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.uint64]:
     return np.unique(np.concatenate([packed[:1], packed[changes]]))
 
 
-def peers_of(options: Options) -> dict[str, str]:
+def peers_of(options: Options, peers: Sequence[str] = _PEERS) -> dict[str, str]:
     """Return the versions of the peers that a Python has, by name."""
     ask = (
         "from importlib.metadata import distributions as d;"
-        f"print({{x.name.lower(): x.version for x in d() if x.name.lower() in {_PEERS}}})"
+        f"print({{x.name.lower(): x.version for x in d() if x.name.lower() in {tuple(peers)}}})"
     )
     done = subprocess.run(
         [options.peer_python, "-c", ask], capture_output=True, text=True, check=True, timeout=60
     )
     found = json.loads(done.stdout.replace("'", '"'))
-    return {name: found[name] for name in _PEERS if name in found}
+    return {name: found[name] for name in peers if name in found}
 
 
 @dataclass(frozen=True)

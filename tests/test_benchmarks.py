@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 from benchmarks import __main__ as front
-from benchmarks import conversion, data, measure, peers, review, scale, speed
+from benchmarks import blending, conversion, data, measure, peers, review, scale, speed
 from benchmarks.jobs import FUNCTIONS, Job
 from scipy import ndimage
 
@@ -51,6 +51,16 @@ def test_tiny_tiles_are_counted_and_those_too_many_left_out(folder):
     assert column(table, "tiles") == ["4"]
     assert column(table, "identical") == ["yes"]
     assert "16 tiles were left out (--most-tiles)." in table.notes
+
+
+def test_blending_is_compared_with_copies_and_loops_and_gives_the_image_back(folder, monkeypatch):
+    for jobs, base in ((blending.STORED, "chunk copy"), (blending.IN_MEMORY, "numpy loop")):
+        for name in set(jobs) - {base, blending.OURS}:
+            monkeypatch.delitem(jobs, name)
+    stored, memory, held = blending.main(blending.cases(quick=True), folder, measure.Options(rounds=1))
+    assert column(stored, "job") == ["chunk copy", blending.OURS]
+    assert column(memory, "job") == ["numpy loop", blending.OURS]
+    assert column(held, "most held, MiB") == ["0.1", "1.1"]
 
 
 def test_previews_of_a_kept_run_are_timed_and_checked(folder):
