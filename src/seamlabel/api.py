@@ -15,6 +15,7 @@ from seamlabel.engine.skipping import skip_fields
 from seamlabel.errors import Problem, SpecError
 from seamlabel.functions import target_of
 from seamlabel.io.ngff.images import write_image
+from seamlabel.io.opened import as_source
 from seamlabel.io.sources import image_info
 from seamlabel.overlap_needs import with_overlap
 from seamlabel.plan import resolve
@@ -73,7 +74,8 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
     Parameters
     ----------
     image : str, path or array
-        An OME-Zarr, or a numpy, zarr or dask array.
+        An OME-Zarr, or a numpy, zarr or dask array; TIFF, HDF5 and other files, folders with a pattern, HDF5
+        datasets, torch tensors: see `seamlabel.io.opened.as_source`.
     backend : str or callable
         Name of a backend, see ``seamlabel.backends()``; or a function ``fn(tile) -> labels``.
     params : dict or dataclass, optional
@@ -170,7 +172,8 @@ def segment(  # noqa: PLR0913 - one call for everything, all but two by name
 
 def _carried_out(given: dict[str, Any]) -> Result:
     """Run what was asked for; `given` are the arguments of `segment`."""
-    image, output, table = (given[name] for name in ("image", "output", "table"))
+    output, table = given["output"], given["table"]
+    image = as_source(given["image"], given["axes"])
     given["table"] = table_field(table)  # those that a RunSpec has go there under their own names
     path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
     target = None if output is None else os.fspath(output)

@@ -13,6 +13,7 @@ from seamlabel.engine.dense import DenseRun, Wishes
 from seamlabel.engine.segment import NoStore, TileJob
 from seamlabel.engine.skipping import skip_fields
 from seamlabel.errors import BackendError, Problem, SpecError
+from seamlabel.io.opened import as_source
 from seamlabel.io.sources import image_info, open_source
 from seamlabel.plan import resolve
 from seamlabel.spec import MergeSpec, RunSpec
@@ -89,7 +90,8 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
     Parameters
     ----------
     image : str, path or array
-        An OME-Zarr, or a numpy, zarr or dask array.
+        An OME-Zarr, or a numpy, zarr or dask array; TIFF, HDF5 and other files, folders with a pattern, HDF5
+        datasets, torch tensors: see `seamlabel.io.opened.as_source`.
     model : str or callable
         A backend that predicts (``"torch"``, ``"bioimageio"``), or a function ``fn(tile) -> values`` of
         shape (outputs, *tile) or tile; or a pair of these and of their variances.
@@ -160,7 +162,7 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
 
 def _blended(given: dict[str, Any]) -> Blended:
     """Predict what was asked for; `given` are the arguments of `blend`."""
-    start, image = time.perf_counter(), given["image"]
+    start, image = time.perf_counter(), as_source(given["image"], given["axes"])
     path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
     place = image if path is None else path
     given["context"] = _context(given["context"])

@@ -21,6 +21,8 @@ def array_info(image: Any, axes: str | None) -> ImageInfo:
     ImageError
         If it is no array of numbers, or its axes are not known.
     """
+    if isinstance(known := getattr(image, "info", None), ImageInfo):
+        return known  # `seamlabel.io.opened.Opened` knows from its file
     if not all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__")):
         msg = f"{type(image).__name__} is neither a path nor an array"
         raise ImageError(msg, "Give the path of an OME-Zarr, or a numpy, zarr or dask array")

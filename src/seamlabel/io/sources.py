@@ -24,6 +24,7 @@ from seamlabel.io.ngff.documents import read_attributes
 from seamlabel.io.ngff.metadata import ngff_part
 from seamlabel.io.ngff.model import label_names, open_image
 from seamlabel.io.ngff.places import can_stage, local_path, obstacle
+from seamlabel.io.opened import Opened
 from seamlabel.order import SAMPLE_VOXELS
 
 if TYPE_CHECKING:
@@ -269,7 +270,8 @@ def open_source(
     ImageError
         If the image cannot be opened, or is no longer as `info` says.
     """
-    arrays = open_image(image).arrays if isinstance(image, str | os.PathLike) else (image,)
+    opened = image.array if isinstance(image, Opened) else image
+    arrays = open_image(image).arrays if isinstance(image, str | os.PathLike) else (opened,)
     shapes = tuple(tuple(array.shape) for array in arrays)
     if shapes != tuple(entry.shape for entry in info.levels):
         planned = tuple(entry.shape for entry in info.levels)

@@ -40,6 +40,16 @@ def of_hdf5(path: str, choice: Choice) -> Input:
         if isinstance(error, SeamlabelError):
             raise
         raise tiff.unreadable(path, error) from error
+    made = named(path, dataset_pieces(array, path), choice)
+    sizes_um = array.attrs.get("element_size_um")
+    if sizes_um is None or len(sizes_um) != 3:
+        return made
+    scale = {a: float(s) for a, s in zip("zyx", sizes_um, strict=True) if a in made.axes and s > 0}
+    return replace(made, scale=scale, units=dict.fromkeys(scale, "micrometer"))
+
+
+def dataset_pieces(array: Any, path: str) -> Segments:
+    """Return a dataset of h5py's in its chunks; reading raises `ImageError` where that cannot be."""
     sizes = [even(n, c) for n, c in zip(array.shape, array.chunks or _flat(array), strict=True)]
     starts = [np.concatenate([[0], np.cumsum(side)]).tolist() for side in sizes]
 
@@ -49,17 +59,14 @@ def of_hdf5(path: str, choice: Choice) -> Input:
         except (OSError, RuntimeError) as error:
             raise tiff.unreadable(path, error) from error
 
-    made = named(path, Segments(sizes, array.dtype, compute), choice)
-    sizes_um = array.attrs.get("element_size_um")
-    if sizes_um is None or len(sizes_um) != 3:
-        return made
-    scale = {a: float(s) for a, s in zip("zyx", sizes_um, strict=True) if a in made.axes and s > 0}
-    return replace(made, scale=scale, units=dict.fromkeys(scale, "micrometer"))
+    return Segments(sizes, array.dtype, compute)
 
 
 def _flat(array: Any) -> tuple[int, ...]:
     """Return pieces of a dataset that is not in chunks: some rows of its last axes."""
     rows: int = max(1, (1 << 20) // max(1, int(array.shape[-1]) * int(array.dtype.itemsize)))
+    if array.ndim == 1:
+        return (1 << 18,)
     return (1,) * (int(array.ndim) - 2) + (rows, int(array.shape[-1]))
 
 
