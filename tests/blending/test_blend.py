@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.blending.test_patch_grid import grids
 
 from seamlabel.blending.blend import Blend
-from seamlabel.blending.windows import Border, PatchWeights
+from seamlabel.blending.windows import Border, PatchWeights, gaussian
 from seamlabel.errors import SeamlabelError
 from seamlabel.patch_grid import PatchGrid
 
@@ -208,6 +208,32 @@ def test_integers_are_rounded_and_clipped_and_no_number_is_no_zero():
         blend.add(patch.number, np.full(8, np.nan, np.float32))
     blend.finish()
     assert np.isnan(out).all()
+
+
+def test_a_gaussian_that_is_an_array_weighs_as_windows_do():
+    grid, found = PatchGrid((14, 13, 15), (8, 8, 8), (5, 5, 5)), []
+    line = gaussian(8)
+    for weights in ["gaussian", line[:, None, None] * line[:, None] * line]:
+        blend = Blend(grid, np.zeros((2, *grid.shape), np.float32), weights)
+        for patch in grid:
+            blend.add(patch.number, noisy(patch))
+        blend.finish()
+        found.append(blend.outs["mean"])
+    assert np.allclose(*found, atol=1e-5)
+
+
+def test_patches_in_raster_order_are_not_kept_where_that_is_said():
+    grid = PatchGrid((64, 1024), (32, 32), (16, 16))
+    most, found = {}, []
+    for raster in (False, True):
+        blend, most[raster] = Blend(grid, np.zeros((2, *grid.shape)), "gaussian", raster=raster), 0
+        for patch in grid:
+            blend.add(patch.number, noisy(patch))
+            most[raster] = max(most[raster], blend.held - sum(s.nbytes for s in blend._sums.values()))
+        blend.finish()
+        found.append(blend.outs["mean"])
+    assert most[True] == 0 < most[False]
+    assert np.allclose(*found, atol=1e-5)
 
 
 def test_more_than_256_patches_over_a_voxel_are_all_counted():

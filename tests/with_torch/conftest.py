@@ -7,6 +7,7 @@ from importlib.util import find_spec
 collect_ignore = [
     name
     for name, needed in [
+        ("test_compat_torch.py", "torch"),
         ("test_torch_files.py", "torch"),
         ("test_torch_tiles.py", "torch"),
         ("test_zoo.py", "bioimageio"),

@@ -57,6 +57,9 @@ class Blend:
         Blocks that are written already: nothing is added to them.
     on_block : callable, optional
         Called with the number of every block once it is written.
+    raster : bool
+        Whether patches will come in raster order: sums are made in that order then, so that none of them
+        is kept until its turn.
 
     Raises
     ------
@@ -77,13 +80,14 @@ class Blend:
         precise: bool = False,
         done: Collection[int] = (),
         on_block: Callable[[int], None] | None = None,
+        raster: bool = False,
     ) -> None:
         self.grid, self.weights, self.stats = grid, PatchWeights(grid, weights), stats
         self.outs: Mapping[str, Any] = out if isinstance(out, dict) else {stats[0]: out}
         self.finalize, self.missing, self.on_block = finalize, missing, on_block
         self._float = np.dtype(np.float64 if precise else np.float32)
         first = next(iter(self.outs.values()))
-        self.blocks = Blocks(grid, self.weights, block_shape(first, grid))
+        self.blocks = Blocks(grid, self.weights, block_shape(first, grid), raster)
         self._check()
         self.has_channels = len(first.shape) == grid.ndim + 1
         self.channels = channels

@@ -36,13 +36,17 @@ class Blocks:
         Say which voxels a patch has a say in.
     shape : tuple of int
         Of a block.
+    raster : bool
+        Whether patches come in raster order, not in that in which least is kept in memory.
     """
 
-    def __init__(self, grid: PatchGrid, weights: PatchWeights, shape: tuple[int, ...]) -> None:
-        self.grid, self.weights, self.shape = grid, weights, shape
+    def __init__(
+        self, grid: PatchGrid, weights: PatchWeights, shape: tuple[int, ...], raster: bool = False
+    ) -> None:
+        self.grid, self.weights, self.shape, self.raster = grid, weights, shape, raster
         self.counts = tuple(-(-n // b) for n, b in zip(grid.shape, shape, strict=True))
         self._whole = Box.whole(grid.shape)
-        self._slow = sorted(range(grid.ndim), key=lambda axis: -grid.shape[axis])
+        self._slow = sorted(range(grid.ndim), key=lambda axis: 0 if raster else -grid.shape[axis])
         self._strides = tuple(prod(self.counts[axis + 1 :]) for axis in range(grid.ndim))
 
     def __len__(self) -> int:
@@ -125,7 +129,8 @@ class Blocks:
     def order(self, done: Collection[int]) -> Iterator[int]:
         """Yield the patches that blocks still wait for, so that as little as possible is kept in memory.
 
-        The longest axis is the slowest: what is kept is a patch's length of it.
+        The longest axis is the slowest, where patches need not come in raster order: what is kept is a
+        patch's length of it.
         """
         along = [[i for i, cut in enumerate(cuts) if cut] for cuts in self._cuts]
         for number in self._ordered(along):

@@ -24,6 +24,8 @@ SIGMA = 1 / 8
 """Standard deviation of the Gaussian, in patch lengths (nnU-Net: Isensee et al., Nat Methods 18, 2021)."""
 _LEAST = 1e-6
 """What no weight falls below, so that a voxel that only one patch sees is divided by something."""
+_LEAST_OF_ARRAY = 1e-20
+"""The same of arrays of weights: in their corners they may be the product of three small ones."""
 _CACHED = 8
 """Products of windows that are kept, each as large as a patch: those of a row of patches."""
 
@@ -214,7 +216,7 @@ def _checked(window: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 def _floored(weights: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return an array of weights, none of which is 0."""
     found = _checked(np.asarray(weights, np.float32), shape)
-    out: NDArray[np.float32] = np.maximum(found, np.float32(_LEAST) * found.max())
+    out: NDArray[np.float32] = np.maximum(found, np.float32(_LEAST_OF_ARRAY) * found.max())
     return out
 
 

@@ -1,0 +1,1 @@
+"""Other projects' interfaces: code that was written for them runs with its import changed."""
