@@ -7,14 +7,20 @@ import numpy as np
 import pytest
 import torch
 
+from seamlabel.blending.training import without_empty
 from seamlabel.compat.patchly import Aggregator, GridSampler
+from seamlabel.compat.qlty import (
+    LargeNCYXQuilt,
+    NCYXQuilt,
+    weed_sparse_classification_training_pairs_2D,
+)
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("name", ["docs/from-patchly.md"])
+@pytest.mark.parametrize("name", ["docs/from-patchly.md", "docs/from-qlty.md"])
 def test_the_examples_of_other_projects_run_with_their_imports_changed(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scope = {"__name__": "reader"}
@@ -53,3 +59,34 @@ def test_batches_of_a_loader_give_what_one_by_one_gives():
         assert patch.shape[1:] == (16, 16)
         many.append(noise[where], bbox)
     assert torch.equal(one.get_output(), many.get_output())
+
+
+def test_quilts_take_and_give_tensors_as_they_do_arrays(tmp_path):
+    size = {"Y": 50, "X": 37, "window": (16, 16), "step": (10, 10), "border": (3, 3), "border_weight": 0.1}
+    quilt, large = NCYXQuilt(**size), LargeNCYXQuilt(tmp_path / "maps", N=2, **size)
+    images = torch.rand(2, 3, 50, 37)
+    labels = torch.full((2, 50, 37), -1)
+    labels[:, 20:30, 20:30] = 1
+    patches, targets = quilt.unstitch_data_pair(images, labels, missing_label=-1)
+    plain = NCYXQuilt(**size).unstitch_data_pair(images.numpy(), labels.numpy(), missing_label=-1)
+    assert np.array_equal(patches.numpy(), plain[0])
+    assert targets.dtype == labels.dtype
+    assert np.array_equal(targets.numpy(), plain[1])
+    assert isinstance(quilt.border_tensor(), torch.Tensor)
+    found = weed_sparse_classification_training_pairs_2D(patches, targets, -1, quilt.border_tensor())
+    wanted = without_empty(*plain, -1, quilt.inside)
+    assert all(np.array_equal(one.numpy(), other) for one, other in zip(found, wanted, strict=True))
+    result, weights = quilt.stitch(patches)
+    assert torch.allclose(result, images, atol=1e-5)
+    assert weights.shape == (50, 37)
+    assert quilt.stitch(patches.bfloat16())[0].dtype == torch.bfloat16
+    assert quilt.stitch(patches.double())[0].dtype == torch.float64
+    assert quilt.unstitch(images, add_positional_channels=True).shape == (40, 5, 16, 16)
+    network = torch.nn.Conv2d(3, 2, 1)
+    lazy = quilt.unstitch(images, lazy=True)
+    with torch.no_grad():
+        result, _ = quilt.stitch(network(lazy[i : i + 8]) for i in range(0, len(lazy), 8))
+        assert torch.allclose(result, network(images), atol=1e-5)
+    for index, patch in enumerate(lazy):
+        large.stitch(patch[None], index)
+    assert np.allclose(large.return_mean(), images.numpy(), atol=1e-5)
