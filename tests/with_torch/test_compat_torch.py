@@ -12,6 +12,8 @@ from seamlabel.compat.patchly import Aggregator, GridSampler
 from seamlabel.compat.qlty import (
     LargeNCYXQuilt,
     NCYXQuilt,
+    NCZYX25DQuilt,
+    from_memmap,
     weed_sparse_classification_training_pairs_2D,
 )
 
@@ -90,3 +92,18 @@ def test_quilts_take_and_give_tensors_as_they_do_arrays(tmp_path):
     for index, patch in enumerate(lazy):
         large.stitch(patch[None], index)
     assert np.allclose(large.return_mean(), images.numpy(), atol=1e-5)
+
+
+def test_volumes_with_context_are_tensors_where_tensors_are_given_or_in_use(tmp_path):
+    volumes = torch.rand(2, 1, 6, 20, 17)
+    volumes.numpy().tofile(tmp_path / "raw.dat")
+    stored = from_memmap(tmp_path / "raw.dat", np.float32, tuple(volumes.shape))
+    assert torch.equal(stored[1, :, [0, 2]], volumes[1, :, [0, 2]])
+    for data in (volumes, stored):
+        quilt = NCZYX25DQuilt(data, {"identity": [-1, 1]}, z_slices=[2])
+        found = quilt.convert()
+        assert torch.equal(found, volumes[:, 0, [1, 3]])
+        assert torch.equal(quilt.planes[1], found[1])
+        patches = quilt.to_ncyx_quilt(window=(8, 8), step=(6, 6)).unstitch(quilt.planes)
+        assert torch.equal(patches[0], found[0, :, :8, :8])
+    assert isinstance(NCZYX25DQuilt(volumes.numpy(), {"mean": [[0]]}).convert(), np.ndarray)

@@ -43,7 +43,7 @@ class Blocks:
     def __init__(
         self, grid: PatchGrid, weights: PatchWeights, shape: tuple[int, ...], raster: bool = False
     ) -> None:
-        self.grid, self.weights, self.shape, self.raster = grid, weights, shape, raster
+        self.grid, self.weights, self.shape = grid, weights, shape
         self.counts = tuple(-(-n // b) for n, b in zip(grid.shape, shape, strict=True))
         self._whole = Box.whole(grid.shape)
         self._slow = sorted(range(grid.ndim), key=lambda axis: 0 if raster else -grid.shape[axis])

@@ -7,14 +7,24 @@ from seamlabel.compat.qlty.cleanup import (
     weed_sparse_classification_training_pairs_2D,
     weed_sparse_classification_training_pairs_3D,
 )
+from seamlabel.compat.qlty.context import NCZYX25DQuilt, ZOperation
 from seamlabel.compat.qlty.large import LargeNCYXQuilt, LargeNCZYXQuilt
 from seamlabel.compat.qlty.quilts import NCYXQuilt, NCZYXQuilt
+from seamlabel.compat.qlty.sources import TensorLike3D, from_hdf5, from_memmap, from_zarr
+from seamlabel.compat.qlty.stacks import stack_files_to_zarr
 
 __all__ = [
     "LargeNCYXQuilt",
     "LargeNCZYXQuilt",
     "NCYXQuilt",
+    "NCZYX25DQuilt",
     "NCZYXQuilt",
+    "TensorLike3D",
+    "ZOperation",
+    "from_hdf5",
+    "from_memmap",
+    "from_zarr",
+    "stack_files_to_zarr",
     "weed_sparse_classification_training_pairs_2D",
     "weed_sparse_classification_training_pairs_3D",
 ]
