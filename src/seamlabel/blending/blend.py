@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel.blending.blocks import Blocks, block_shape
-from seamlabel.blending.finishing import FINISHES, cast, finish
-from seamlabel.blending.sums import STATS, Prediction, Sums
+from seamlabel.blending.finishing import cast, finish
+from seamlabel.blending.sums import Prediction, Sums, check_outputs
 from seamlabel.blending.windows import PatchWeights
 from seamlabel.errors import SeamlabelError
 
@@ -88,7 +88,10 @@ class Blend:
         self._float = np.dtype(np.float64 if precise else np.float32)
         first = next(iter(self.outs.values()))
         self.blocks = Blocks(grid, self.weights, block_shape(first, grid), raster)
-        self._check()
+        check_outputs(grid, stats, self.outs, finalize)
+        if missing == "error" and self.blocks.covered().shape != grid.shape:
+            msg = f"edge '{grid.edge}' leaves voxels in no patch: say what they get, such as missing=0"
+            raise ValueError(msg)
         self.has_channels = len(first.shape) == grid.ndim + 1
         self.channels = channels
         if finalize is None:
@@ -101,22 +104,6 @@ class Blend:
         self._added: set[int] = set()
         self._failed: BaseException | None = None
         self._lock = threading.Lock()
-
-    def _check(self) -> None:
-        if set(self.stats) - set(STATS) or set(self.stats) != set(self.outs):
-            msg = f"stats {self.stats} and outputs {tuple(self.outs)} must be the same, of {', '.join(STATS)}"
-            raise ValueError(msg)
-        for name, out in self.outs.items():
-            shape = tuple(out.shape)
-            if shape[-self.grid.ndim :] != self.grid.shape or len(shape) > self.grid.ndim + 1:
-                msg = f"the output '{name}' has shape {shape}, the grid has {self.grid.shape}"
-                raise ValueError(msg)
-        if isinstance(self.finalize, str) and self.finalize not in FINISHES:
-            msg = f"finalize {self.finalize!r} is none of {', '.join(FINISHES)}, and no function"
-            raise ValueError(msg)
-        if self.missing == "error" and self.blocks.covered().shape != self.grid.shape:
-            msg = f"edge '{self.grid.edge}' leaves voxels in no patch: say what they get, such as missing=0"
-            raise ValueError(msg)
 
     def needed(self) -> Iterator[int]:
         """Yield the patches that blocks still wait for, in the order in which least is kept in memory."""

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seamlabel.blending.finishing import FINISHES
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from seamlabel.blending.windows import PatchWeights
+    from seamlabel.patch_grid import PatchGrid
 
 STATS = ("mean", "disagreement", "sigma")
 """What a map can tell of the patches that see a voxel."""
@@ -107,3 +112,18 @@ class Sums:
             own = self.variances / weights
             found["sigma"] = np.sqrt(own if apart is None else own + apart)
         return found
+
+
+def check_outputs(grid: PatchGrid, stats: tuple[str, ...], outs: Mapping[str, Any], finalize: Any) -> None:
+    """Raise ValueError if outputs are not those of the stats, or have other shapes than the grid."""
+    if set(stats) - set(STATS) or set(stats) != set(outs):
+        msg = f"stats {stats} and outputs {tuple(outs)} must be the same, of {', '.join(STATS)}"
+        raise ValueError(msg)
+    for name, out in outs.items():
+        shape = tuple(out.shape)
+        if shape[-grid.ndim :] != grid.shape or len(shape) > grid.ndim + 1:
+            msg = f"the output '{name}' has shape {shape}, the grid has {grid.shape}"
+            raise ValueError(msg)
+    if isinstance(finalize, str) and finalize not in FINISHES:
+        msg = f"finalize {finalize!r} is none of {', '.join(FINISHES)}, and no function"
+        raise ValueError(msg)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.engine.segment import TileJob
+    from seamlabel.plan import Plan
 
 _WINDOW = {1: 1 << 16, 2: 1 << 18, 3: 1 << 21}
 """Voxels of the window that an overlap is measured on."""
