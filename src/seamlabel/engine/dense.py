@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seamlabel.blending.blend import Blend
-from seamlabel.blending.context import Context, ContextChannels
+from seamlabel.blending.context import Context
 from seamlabel.blending.finishing import finish
 from seamlabel.blending.needs import MOST_ALIGN, ModelNeeds, measure_model
-from seamlabel.blending.padding import Padded
 from seamlabel.blending.predicting import predict
 from seamlabel.codes import code_digest
-from seamlabel.engine.dense_tiles import read_grid
+from seamlabel.engine.dense_tiles import padded_reader, read_grid, with_context
 from seamlabel.engine.identity import identity
 from seamlabel.engine.places import best_places, window_shape
-from seamlabel.errors import BackendError, Problem, SpecError
+from seamlabel.errors import BackendError, Problem, SeamlabelError, SpecError, TileError
 from seamlabel.geometry import Box
 from seamlabel.io.fingerprint import array_digest
 from seamlabel.io.maps import MapWriter, check_place
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seamlabel.engine.segment import TileJob
-    from seamlabel.plan import Plan
 
 _WINDOW = {1: 1 << 16, 2: 1 << 18, 3: 1 << 21}
 """Voxels of the window that an overlap is measured on."""
@@ -80,8 +78,8 @@ class DenseRun:
         align = wishes.align if needs is None or wishes.align is not None else needs.align
         overlap = None if needs is None else self._overlap(needs)
         self.grid = read_grid(self.plan, wishes.edge, align, overlap)
-        padded = Padded(self._pixels, self.grid.shape, wishes.padding, self.grid.padding)
-        self.context = None if wishes.context is None else _context(wishes.context, padded, self.plan)
+        padded = padded_reader(self._pixels, self.grid, wishes.padding)
+        self.context = None if wishes.context is None else with_context(wishes.context, padded, self.plan)
         self.reader = self.context or padded
         self.stats = (wishes.stats,) if isinstance(wishes.stats, str) else tuple(wishes.stats)
 
@@ -89,6 +87,7 @@ class DenseRun:
         """Predict all tiles; return the map (or maps, by name), and where they are."""
         for name in self.stats if self.wishes.output else ():
             check_place(self._where(name), overwrite=self.wishes.overwrite)
+        _check_dtype(self.wishes.dtype)
         told = {"weights": self.wishes.weights, "stats": self.stats, "finalize": self.wishes.finalize}
         nothing = np.broadcast_to(np.float32(0), self.grid.shape)
         Blend(self.grid, dict.fromkeys(self.stats, nothing), **told)  # before anything is made
@@ -97,7 +96,8 @@ class DenseRun:
             outs = self._outs(first, opened)
             done = set.intersection(*(set(out.done) for out in outs.values())) if self.wishes.output else ()
             channels = first.shape[0] if first.ndim > self.grid.ndim else 1
-            self._predict(Blend(self.grid, outs, channels=channels, done=done, **told))
+            precise = any(out.dtype.itemsize > 2 and out.dtype.kind in "iu" for out in outs.values())
+            self._predict(Blend(self.grid, outs, channels=channels, done=done, precise=precise, **told))
             if not self.wishes.output:
                 return (outs["mean"] if self.stats == ("mean",) else outs), {}
             for out in outs.values():
@@ -110,7 +110,15 @@ class DenseRun:
         """Return what the model says of the first tile: how many channels there are."""
         pixels = self.reader.read(self.grid[0].box)
         many = self.wishes.batch > 1
-        found = _pair(self.predicted(pixels[None] if many else pixels))[0]
+        for left in range(self.wishes.retries, -1, -1):
+            try:
+                found = _pair(self.predicted((pixels[None] if many else pixels).copy()))[0]
+                break
+            except SeamlabelError:
+                raise
+            except Exception as error:  # a model raises what it likes
+                if not left:
+                    raise TileError(0, f"{type(error).__name__}: {error}") from error
         return np.asarray(found[0] if many else found)
 
     def _predict(self, blend: Blend) -> None:
@@ -265,27 +273,20 @@ class DenseRun:
         return {**asked, **shown, **told, "map": name, "grid": self.grid.to_json()}
 
 
+def _check_dtype(name: str | None) -> None:
+    """Raise a `SpecError` if maps cannot be of this type."""
+    with suppress(TypeError):
+        if name is None or np.dtype(name).kind in "iufb":
+            return
+    fix = "Use float32, float64, uint8, uint16 or another type of numbers"
+    raise SpecError([Problem("dtype", f"there are no maps of {name!r}", fix)])
+
+
 def _shown(wish: Any) -> str:
     """Return what tells a wish from another, in this process and others."""
     if isinstance(wish, np.ndarray):
         return f"array {array_digest(wish)}"
     return f"function {code_digest(wish)}" if callable(wish) else str(wish)
-
-
-def _context(context: Context, padded: Padded, plan: Plan) -> ContextChannels:
-    """Return what reads planes with their context."""
-    try:
-        names = [axis.name for axis in plan.axes]
-        place = names.index(context.axis) if isinstance(context.axis, str) else context.axis
-        found = ContextChannels(padded.read, replace(context, axis=place), shape=padded.shape)
-        looped = not plan.axes[place].tiled
-    except (ValueError, IndexError) as error:
-        told = str(error) if "z_slices" in str(error) else f"there is no axis {context.axis!r} to look along"
-        raise SpecError([Problem("context", told, f"The image has {', '.join(names)}")]) from None
-    if not looped:
-        msg = f"planes lie along an axis that is tiled, {names[place]}"
-        raise SpecError([Problem("context", msg, "Give z, or t")])
-    return found
 
 
 def _pair(found: Any) -> tuple[Any, ...]:

@@ -1,16 +1,22 @@
-"""The tiles of a dense prediction, as they are read. Arithmetic only."""
+"""The tiles of a dense prediction: where they lie, and what reads them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from seamlabel.blending.context import Context, ContextChannels
+from seamlabel.blending.padding import Padded
 from seamlabel.errors import Problem, SpecError
 from seamlabel.patch_grid import PatchGrid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
+    from seamlabel.geometry import Box
     from seamlabel.plan import Plan
 
 
@@ -58,3 +64,39 @@ def read_grid(plan: Plan, edge: Any, align: Any, overlap: Sequence[int] | None =
         return PatchGrid(shape, tuple(sides), tuple(apart), edge, align=tuple(steps))
     except ValueError as error:
         raise SpecError([Problem("edge", str(error), "Use snap, even, shrink or pad")]) from None
+
+
+def padded_reader(read: Callable[[Box], NDArray[Any]], grid: PatchGrid, mode: str) -> Padded:
+    """Return what reads tiles of an image, and what lies beyond its ends.
+
+    Raises
+    ------
+    SpecError
+        If numpy has no such padding.
+    """
+    try:
+        return Padded(read, grid.shape, mode, grid.padding)
+    except ValueError as error:
+        raise SpecError([Problem("padding", str(error), "Use reflect, or another of these")]) from None
+
+
+def with_context(context: Context, padded: Padded, plan: Plan) -> ContextChannels:
+    """Return what reads planes with their context.
+
+    Raises
+    ------
+    SpecError
+        If planes do not lie along that axis.
+    """
+    try:
+        names = [axis.name for axis in plan.axes]
+        place = names.index(context.axis) if isinstance(context.axis, str) else context.axis
+        found = ContextChannels(padded.read, replace(context, axis=place), shape=padded.shape)
+        looped = not plan.axes[place].tiled
+    except (ValueError, IndexError) as error:
+        told = str(error) if "z_slices" in str(error) else f"there is no axis {context.axis!r} to look along"
+        raise SpecError([Problem("context", told, f"The image has {', '.join(names)}")]) from None
+    if not looped:
+        msg = f"planes lie along an axis that is tiled, {names[place]}"
+        raise SpecError([Problem("context", msg, "Give z, or t")])
+    return found

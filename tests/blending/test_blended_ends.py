@@ -1,0 +1,63 @@
+"""`blend` that is refused, stopped, or goes on: what it leaves behind."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+
+import numpy as np
+import pytest
+from tests.blending.test_blended import PIXELS, blur
+
+from seamlabel.blended import blend
+from seamlabel.errors import OutputError
+
+
+def test_what_does_not_fit_leaves_nothing_behind_and_locks_nothing(tmp_path):
+    ask = {"tile_shape": 64, "overlap": 8, "output": tmp_path / "m.zarr"}
+    for wrong in ({"weights": np.ones((3, 3))}, {"stats": "variance"}, {"edge": "drop"}, {"finalize": "max"}):
+        with pytest.raises(ValueError, match=r"weights|stats|no patch|finalize"):
+            blend(PIXELS, blur, **ask, **wrong)
+    (tmp_path / "m-sigma.zarr").write_text("something else")
+    with pytest.raises(OutputError, match="not a zarr group"):
+        blend(PIXELS, blur, **ask, stats=("mean", "sigma"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m-sigma.zarr"]
+    assert blend(PIXELS, blur, **ask, stats="mean").path == str(tmp_path / "m.zarr")
+
+
+def test_nothing_is_written_after_a_run_was_stopped(tmp_path):
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    def slow(tile):
+        time.sleep(0.02)
+        return tile
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        blend(PIXELS, slow, tile_shape=32, overlap=2, workers=2, output=tmp_path / "m.zarr", on_tile=stop)
+    assert stopped.tb is not None  # what is raised keeps all that it passed
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("seamlabel-blend")]
+
+
+def test_a_map_goes_on_for_the_same_weights_only(tmp_path):
+    ask = {"tile_shape": 64, "overlap": 8, "output": tmp_path / "m.zarr"}
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    def window(power):
+        return lambda length: np.hanning(length) ** power
+
+    def middle(weight):
+        out = np.ones((80, 80), np.float32)
+        out[20:60, 20:60] = weight
+        return out
+
+    for make in (window, middle):
+        with pytest.raises(KeyboardInterrupt):
+            blend(PIXELS, blur, weights=make(2), on_tile=stop, **ask)
+        with pytest.raises(OutputError, match="another request"):
+            blend(PIXELS, blur, weights=make(3), **ask)
+        blend(PIXELS, blur, weights=make(2), **ask)
+        shutil.rmtree(ask["output"])
