@@ -73,8 +73,8 @@ class PatchGrid:
     Raises
     ------
     ValueError
-        If the tuples differ in length, numbers are not positive, the step exceeds the patch, or step or
-        patch are no multiples of `align`.
+        If the tuples differ in length, numbers are not positive, the step exceeds the patch, or step,
+        margin or patch are no multiples of `align`.
     """
 
     shape: tuple[int, ...]
@@ -101,12 +101,15 @@ class PatchGrid:
         if self.edge not in get_args(Edge):
             msg = f"edge {self.edge!r} is none of {', '.join(get_args(Edge))}"
             raise ValueError(msg)
-        for patch, step, align in zip(self.patch, self.step, self.align, strict=True):
+        for patch, step, margin, align in zip(self.patch, self.step, self.margin, self.align, strict=True):
             if step > patch:
                 msg = f"step {self.step} exceeds patch {self.patch}: voxels between patches would be in none"
                 raise ValueError(msg)
             if step % align or (patch % align and self.edge != "shrink"):
                 msg = f"step {self.step} and patch {self.patch} must be multiples of align {self.align}"
+                raise ValueError(msg)
+            if margin % align:
+                msg = f"margin {self.margin} must be a multiple of align {self.align}: patches start with it"
                 raise ValueError(msg)
 
     @classmethod

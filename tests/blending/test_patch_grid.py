@@ -82,6 +82,7 @@ def test_a_grid_that_cannot_be_is_refused():
         ({"edge": "cut"}, "none of snap"),
         ({"step": (3, 3)}, "one entry per axis"),
         ({"align": (3,)}, "multiples of align"),
+        ({"align": (2,), "margin": (3,)}, "multiple of align"),
     ]:
         with pytest.raises(ValueError, match=says):
             PatchGrid(**{"shape": (20,), "patch": (8,), **wrong})
