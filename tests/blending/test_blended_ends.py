@@ -61,3 +61,19 @@ def test_a_map_goes_on_for_the_same_weights_only(tmp_path):
             blend(PIXELS, blur, weights=make(3), **ask)
         blend(PIXELS, blur, weights=make(2), **ask)
         shutil.rmtree(ask["output"])
+
+
+def test_a_map_goes_on_for_the_same_channels_only(tmp_path):
+    image = np.zeros((2, 4300, 520), np.uint8)  # both channels are the same wherever a digest looks
+    image[1, :400, 100:200] = 7
+    ask = {"axes": "cyx", "tile_shape": 500, "overlap": 8, "output": tmp_path / "m.zarr", "workers": 1}
+    ask["dtype"] = "float64"
+
+    def stop(done, total):
+        if done == total - 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        blend(image, np.copy, channels=[0], on_tile=stop, **ask)
+    with pytest.raises(OutputError, match="channels"):
+        blend(image, np.copy, channels=[1], **ask)

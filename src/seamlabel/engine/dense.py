@@ -270,6 +270,7 @@ class DenseRun:
         shown = {key: _shown(getattr(self.wishes, key)) for key in asked_for}
         mask = self.job.skipping.mask
         told = identity(self.plan, self.source, self.job.segmenter, mask)
+        told["channels"] = ", ".join(map(str, self.plan.channels))
         return {**asked, **shown, **told, "map": name, "grid": self.grid.to_json()}
 
 
