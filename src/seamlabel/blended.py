@@ -34,8 +34,8 @@ class Blended:
     Parameters
     ----------
     values : array, or dict of str to array
-        The map, axes (channels,) (t)(z)yx: in memory, or lazily from its store. Several, by name, if other
-        stats than the mean were asked for.
+        The map: in memory, axes (channels,) (t)(z)yx; or lazily from its store, axes (t)(channels,)(z)yx.
+        Several, by name, if other stats than the mean were asked for.
     paths : dict of str to str
         The OME-Zarr of each; empty where they are in memory.
     grid : PatchGrid
