@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel.blending.blend import Blend
-from seamlabel.blending.context import Context
 from seamlabel.blending.finishing import finish
 from seamlabel.blending.needs import MOST_ALIGN, ModelNeeds, measure_model
 from seamlabel.blending.predicting import predict
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from seamlabel.blending.context import Context
     from seamlabel.engine.segment import TileJob
 
 _WINDOW = {1: 1 << 16, 2: 1 << 18, 3: 1 << 21}
