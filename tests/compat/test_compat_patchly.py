@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -215,6 +216,18 @@ def test_a_patch_that_is_appended_twice_counts_once():
         for _ in range(3):
             aggregator.append(noisy, bbox)
     assert np.array_equal(aggregator.get_output(), plain.get_output())
+
+
+def test_patches_appended_by_several_threads_make_the_same_bits():
+    sampler = GridSampler(IMAGE, (50, 37), (16, 16), (4, 4))
+    noise, found = np.random.default_rng(3).random((len(sampler), 16, 16, 3)), []
+    for workers in (1, 4):
+        aggregator = Aggregator(sampler, (50, 37, 3), weights="gaussian")
+        with ThreadPoolExecutor(workers) as pool:
+            numbers = range(len(sampler))
+            list(pool.map(lambda i, a=aggregator: a.append(noise[i], sampler.get_bbox(i)), numbers))
+        found.append(aggregator.get_output())
+    assert np.array_equal(*found)
 
 
 def test_a_model_may_write_all_its_answers_in_one_place():

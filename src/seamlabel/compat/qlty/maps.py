@@ -143,9 +143,6 @@ class Maps:
     def _begin(self, channels: int) -> None:
         """Make the maps, or take them up: by now it is known how many channels they have."""
         goes_on, place = not self.overwrite and self._unfinished() is not None, self._place("mean")
-        if not goes_on and place.exists() and not self.overwrite:
-            msg = f"{place} exists"
-            raise OutputError(msg, "Give another filename, or overwrite=True; return_mean() returns it")
         for name in _PLACES:
             self._outs[name] = self._writer(name, channels)
         done = set.intersection(*(set(out.done) for out in self._outs.values()))
