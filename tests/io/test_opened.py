@@ -118,8 +118,8 @@ def test_what_is_opened_is_cut_as_an_array_and_goes_to_other_processes(forms, tm
             opened[::2]
     turned = as_source(tmp_path / "fortran.npy")
     assert np.array_equal(turned[...], STACK)
-    swapped = as_source(tmp_path / "array.npy", "xyz")
-    assert np.array_equal(swapped[...], STACK.T)
+    swapped = as_source(tmp_path / "array.npy", "xzy")
+    assert np.array_equal(swapped[...], STACK.transpose(1, 2, 0))
     assert swapped.info.names == "zyx"
 
 
