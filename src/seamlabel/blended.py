@@ -122,7 +122,7 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
     skip_empty : float, "otsu", path or array, optional
         As for `seamlabel.segment`: tiles that hold nothing are not predicted, and have `skipped`.
     skipped : float
-        The value of tiles that are not predicted.
+        What the model is taken to say of tiles that are not predicted, before `finalize`.
     context : mapping or Context, optional
         What a 2D model sees of the planes around the one that it predicts, as channels:
         ``{"identity": [-1, 0, 1], "mean": [[-3, -2], [2, 3]]}``; see `seamlabel.blending.context.Context`.

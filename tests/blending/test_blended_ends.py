@@ -12,6 +12,7 @@ from tests.blending.test_blended import PIXELS, blur
 
 from seamlabel.blended import blend
 from seamlabel.errors import OutputError
+from seamlabel.io.maps import MapWriter
 
 
 def test_what_does_not_fit_leaves_nothing_behind_and_locks_nothing(tmp_path):
@@ -77,3 +78,21 @@ def test_a_map_goes_on_for_the_same_channels_only(tmp_path):
         blend(image, np.copy, channels=[0], on_tile=stop, **ask)
     with pytest.raises(OutputError, match="channels"):
         blend(image, np.copy, channels=[1], **ask)
+
+
+def test_maps_that_belong_together_go_on_together(tmp_path, monkeypatch):
+    image = np.random.default_rng(0).random((64, 64)).astype(np.float32)
+    ask = {"tile_shape": 32, "overlap": 8, "weights": "hann", "stats": ("mean", "disagreement")}
+    seal = MapWriter.seal
+
+    def stopped(self):
+        if "disagreement" in self.folder.name:
+            raise KeyboardInterrupt
+        seal(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MapWriter, "seal", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            blend(image, np.copy, output=tmp_path / "m.zarr", **ask)
+    found = blend(image, np.copy, output=tmp_path / "m.zarr", **ask)
+    assert np.allclose(found.values["mean"][:], image, atol=1e-6)

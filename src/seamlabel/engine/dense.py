@@ -20,7 +20,7 @@ from seamlabel.engine.places import best_places, window_shape
 from seamlabel.errors import BackendError, Problem, SeamlabelError, SpecError, TileError
 from seamlabel.geometry import Box
 from seamlabel.io.fingerprint import array_digest
-from seamlabel.io.maps import MapWriter, check_place
+from seamlabel.io.maps import MapWriter, check_place, finish_all
 from seamlabel.io.ngff.model import open_image
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ class DenseRun:
             self._predict(Blend(self.grid, outs, channels=channels, done=done, precise=precise, **told))
             if not self.wishes.output:
                 return (outs["mean"] if self.stats == ("mean",) else outs), {}
-            for out in outs.values():
-                out.finish()
+            finish_all(outs.values())
         paths = {name: str(out.folder) for name, out in outs.items()}
         found = {name: open_image(path).arrays[0] for name, path in paths.items()}
         return (found["mean"] if self.stats == ("mean",) else found), paths

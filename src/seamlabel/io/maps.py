@@ -25,7 +25,7 @@ from seamlabel.io.partial import sweep
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -231,12 +231,20 @@ class MapWriter:
 
     def finish(self) -> None:
         """Make the coarser levels, and the image one that readers see."""
+        finish_all([self])
+
+    def seal(self) -> None:
+        """Do the same, but still know how it was made: the same request would do this once more."""
         with explained(self.folder, _FAILED):
             for stage in self._stages[1:]:
                 for tile in stage.grid:
                     pixels = np.asarray(self._writer.arrays[stage.base][tile.core.slices])
                     self._writer.write(stage, tile.core, pixels)
             self._writer.finish(self._channels or None, self._window, self._start)
+
+    def forget(self) -> None:
+        """Forget how it was made: it is whole. Let go of it."""
+        with explained(self.folder, _FAILED):
             self._journal.remove()
         self.close()
 
@@ -244,3 +252,11 @@ class MapWriter:
         """Let go of it, finished or not."""
         self._journal.close()
         self._lock.release()
+
+
+def finish_all(maps: Collection[MapWriter]) -> None:
+    """Finish maps that belong together: if this is cut short, the same request still knows all of them."""
+    for one in maps:
+        one.seal()
+    for one in maps:
+        one.forget()
