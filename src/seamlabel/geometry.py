@@ -112,8 +112,48 @@ class Seam:
     box: Box
 
 
+class Numbered:
+    """What a grid has of the numbers of its parts: raster order over `counts` of them along each axis."""
+
+    part, parts = "tile", "tiles"
+    """What one and several are called in messages."""
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        """Number of parts along each axis."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        """Return the number of parts."""
+        return prod(self.counts)
+
+    def index(self, number: int) -> tuple[int, ...]:
+        """Return the position in the grid of part `number`.
+
+        Raises
+        ------
+        IndexError
+            If there is no such part.
+        """
+        if not 0 <= number < len(self):
+            msg = f"{self.part} {number} does not exist: the grid has {len(self)} {self.parts}"
+            raise IndexError(msg)
+        index = []
+        for count in reversed(self.counts):
+            number, i = divmod(number, count)
+            index.append(i)
+        return tuple(reversed(index))
+
+    def number(self, index: tuple[int, ...]) -> int:
+        """Return the number of the part at this position in the grid."""
+        number = 0
+        for i, count in zip(index, self.counts, strict=True):
+            number = number * count + i
+        return number
+
+
 @dataclass(frozen=True)
-class TileGrid:
+class TileGrid(Numbered):
     """Tiles over an array: their cores partition it, their read boxes have one constant shape.
 
     A read box is the core grown by the overlap. Where the array's border would cut it, it is
@@ -180,10 +220,6 @@ class TileGrid:
         """
         return tuple(map(_read_length, self.shape, self.tile_shape, self.overlap, self.align))
 
-    def __len__(self) -> int:
-        """Return the number of tiles."""
-        return prod(self.counts)
-
     def __iter__(self) -> Iterator[Tile]:
         """Yield the tiles in raster order, made as they are asked for."""
         return (self[number] for number in range(len(self)))
@@ -228,24 +264,6 @@ class TileGrid:
         last = self.shape[axis] - self.read_shape[axis]
         first = np.clip(index * self.tile_shape[axis] - self.overlap[axis], 0, last)
         return first - first % self.align[axis]
-
-    def index(self, number: int) -> tuple[int, ...]:
-        """Return the position in the grid of tile `number`."""
-        if not 0 <= number < len(self):
-            msg = f"tile {number} does not exist: the grid has {len(self)} tiles"
-            raise IndexError(msg)
-        index = []
-        for count in reversed(self.counts):
-            number, i = divmod(number, count)
-            index.append(i)
-        return tuple(reversed(index))
-
-    def number(self, index: tuple[int, ...]) -> int:
-        """Return the number of the tile at this position in the grid."""
-        number = 0
-        for i, count in zip(index, self.counts, strict=True):
-            number = number * count + i
-        return number
 
     def touching(self, box: Box) -> Iterator[int]:
         """Yield the numbers of the tiles whose cores meet `box`, in raster order."""

@@ -10,10 +10,10 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import product
-from math import ceil, prod
+from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from seamlabel.geometry import Box
+from seamlabel.geometry import Box, Numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,7 +48,7 @@ class Patch:
 
 
 @dataclass(frozen=True)
-class PatchGrid:
+class PatchGrid(Numbered):
     """Patches of one shape, `step` voxels apart, over an array. Building it is O(patches along an axis).
 
     Parameters
@@ -121,6 +121,8 @@ class PatchGrid:
         step = tuple(p - o for p, o in zip(patch, each, strict=True))
         return cls(tuple(shape), tuple(patch), step, **options)
 
+    part, parts = "patch", "patches"  # no fields: they have no annotation
+
     @property
     def ndim(self) -> int:
         """Number of axes."""
@@ -146,10 +148,6 @@ class PatchGrid:
             for spans, n in zip(self.spans, self.shape, strict=True)
         )
 
-    def __len__(self) -> int:
-        """Return the number of patches."""
-        return prod(self.counts)
-
     def __iter__(self) -> Iterator[Patch]:
         """Yield the patches in raster order; may be done again, and by several at once."""
         return (self[number] for number in range(len(self)))
@@ -165,24 +163,6 @@ class PatchGrid:
         index = self.index(number)
         found = [spans[i] for spans, i in zip(self.spans, index, strict=True)]
         return Patch(number, index, Box(tuple(s.start for s in found), tuple(s.stop for s in found)))
-
-    def index(self, number: int) -> tuple[int, ...]:
-        """Return the position in the grid of patch `number`."""
-        if not 0 <= number < len(self):
-            msg = f"patch {number} does not exist: the grid has {len(self)} patches"
-            raise IndexError(msg)
-        index = []
-        for count in reversed(self.counts):
-            number, i = divmod(number, count)
-            index.append(i)
-        return tuple(reversed(index))
-
-    def number(self, index: tuple[int, ...]) -> int:
-        """Return the number of the patch at this position in the grid."""
-        number = 0
-        for i, count in zip(index, self.counts, strict=True):
-            number = number * count + i
-        return number
 
     def touching(self, box: Box) -> Iterator[int]:
         """Yield the numbers of the patches that meet a box, in raster order."""

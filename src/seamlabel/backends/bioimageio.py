@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from seamlabel.backends.fields import BatchSize, Device, MinSize, check_device
 from seamlabel.backends.maps import Boundary, Channel, Diameter, Level, Objects, Output
 from seamlabel.backends.network_run import NetworkSegmenter
-from seamlabel.backends.pixels import spacing_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,16 +171,6 @@ def _tried(params: BioimageioParams, context: SegmentContext, labels: bool) -> N
     record = read_record(params.model, download=params.download)
     record.check(context)
     network, normalise = load(record, params, context)
-    objects = Objects(
-        params.output,
-        "none",
-        params.channel,
-        params.boundary,
-        params.threshold,
-        params.diameter,
-        params.min_size,
-        spacing_of(context),
-    )
-    segmenter = NetworkSegmenter(network, normalise, record.patches, objects)
+    segmenter = NetworkSegmenter(network, normalise, record.patches, Objects.of(params, context))
     segmenter.try_out(record.channels, labels)
     return segmenter

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from seamlabel.backends.flood import flood, peaks, window_of
-from seamlabel.backends.pixels import connected, cubes, drop_small
+from seamlabel.backends.pixels import connected, cubes, drop_small, spacing_of
 from seamlabel.errors import BackendError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from seamlabel.protocols import Labels
+    from seamlabel.protocols import Labels, SegmentContext
 
 _CUT = ("foreground", "foreground and boundary", "distance")
 _ONE = (*_CUT, "labels")
@@ -113,6 +113,20 @@ class Objects:
     diameter: float = 30.0
     min_size: int = 0
     spacing: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, params: Any, context: SegmentContext) -> Objects:
+        """Return what the parameters of a network's backend say."""
+        return cls(
+            output=params.output,
+            activation=getattr(params, "activation", "none"),
+            channel=params.channel,
+            boundary=params.boundary,
+            threshold=params.threshold,
+            diameter=params.diameter,
+            min_size=params.min_size,
+            spacing=spacing_of(context),
+        )
 
     def check(self, maps: NDArray[Any], name: str) -> None:
         """Look at answers to any pixels, before there is work.

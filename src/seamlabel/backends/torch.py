@@ -16,7 +16,6 @@ from seamlabel.backends.maps import Boundary, Channel, Diameter, Level, Objects,
 from seamlabel.backends.network_run import NetworkSegmenter
 from seamlabel.backends.normalising import Scaling
 from seamlabel.backends.patches import Patches
-from seamlabel.backends.pixels import spacing_of
 from seamlabel.errors import BackendError
 from seamlabel.functions import is_target
 
@@ -241,24 +240,10 @@ def _tried(params: TorchParams, context: SegmentContext, labels: bool) -> Networ
     ndim, count = len(context.axes), len(context.channels) or 1
     network = load(params)
     segmenter = NetworkSegmenter(
-        network, _scaling(params, context, count), _patches(params, ndim), objects_of(params, context)
+        network, _scaling(params, context, count), _patches(params, ndim), Objects.of(params, context)
     )
     segmenter.try_out(count, labels)
     return segmenter
-
-
-def objects_of(params: TorchParams, context: SegmentContext) -> Objects:
-    """Return how objects are made of the network's answers."""
-    return Objects(
-        params.output,
-        params.activation,
-        params.channel,
-        params.boundary,
-        params.threshold,
-        params.diameter,
-        params.min_size,
-        spacing_of(context),
-    )
 
 
 def _patches(params: TorchParams, ndim: int) -> Patches:
