@@ -54,13 +54,7 @@ def command(args: Namespace) -> int:
     from seamlabel.blended import blend
 
     fields = commands.method_fields(args, {})
-    if fields["backend"] == "function":
-        from seamlabel.functions import load_function
-
-        target = fields["params"].get("target", "")
-        fields["backend"] = load_function(target, purpose="takes pixels and returns values")
-        fields["params"] = fields["params"].get("keywords", {})
-    elif args.backend is None:
+    if fields["backend"] != "function" and args.backend is None:
         raise SpecError([Problem("backend", "none given", "Use --function FILE.py:FN, or --backend torch")])
     found = blend(
         args.image,

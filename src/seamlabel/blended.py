@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.api import method_fields
 from seamlabel.blending.context import Context
-from seamlabel.engine.dense import DenseRun, Wishes
+from seamlabel.engine.dense import DenseRun, MapTile, Wishes
 from seamlabel.engine.segment import NoStore, TileJob
 from seamlabel.engine.skipping import skip_fields
 from seamlabel.errors import BackendError, Problem, SpecError
@@ -19,10 +20,11 @@ from seamlabel.plan import resolve
 from seamlabel.spec import MergeSpec, RunSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from seamlabel.engine.dense import MapStarted
     from seamlabel.patch_grid import PatchGrid
     from seamlabel.plan import Plan
 
@@ -93,7 +95,8 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
         An OME-Zarr, or a numpy, zarr or dask array; TIFF, HDF5 and other files, folders with a pattern, HDF5
         datasets, torch tensors: see `seamlabel.io.opened.as_source`.
     model : str or callable
-        A backend that predicts (``"torch"``, ``"bioimageio"``), or a function ``fn(tile) -> values`` of
+        A backend that predicts (``"torch"``, ``"bioimageio"``; ``"function"`` with the params ``target``,
+        ``"file.py:name"``, and ``keywords``), or a function ``fn(tile) -> values`` of
         shape (outputs, *tile) or tile; or a pair of these and of their variances.
     params, axes, level, channels, planes
         As for `seamlabel.segment`.
@@ -157,10 +160,40 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
     TileError
         If a tile fails; what is written goes on when the same is asked for again.
     """
-    return _blended(dict(locals()))
+    given = dict(locals())
+    tell = given.pop("on_tile")
+    for step in _steps(given):
+        if isinstance(step, Blended):
+            return step
+        if tell is not None and isinstance(step, MapTile):
+            tell(step.done, step.total)
+    raise AssertionError  # the last step is the map
 
 
-def _blended(given: dict[str, Any]) -> Blended:
+def blend_steps(*args: Any, **wishes: Any) -> Iterator[MapStarted | MapTile | Blended]:
+    """Do what `blend` does, step by step; closing it stops the run, which goes on when asked for again.
+
+    Parameters
+    ----------
+    *args, **wishes
+        As for `blend`, but for `on_tile`.
+
+    Yields
+    ------
+    MapStarted, MapTile or Blended
+        Maps that are there to be filled; each tile; at last what `blend` returns.
+
+    Raises
+    ------
+    SeamlabelError
+        As `blend` does, at the first step or later.
+    """
+    given = signature(blend).bind(*args, **wishes)
+    given.apply_defaults()
+    return _steps({name: value for name, value in given.arguments.items() if name != "on_tile"})
+
+
+def _steps(given: dict[str, Any]) -> Iterator[MapStarted | MapTile | Blended]:
     """Predict what was asked for; `given` are the arguments of `blend`."""
     start, image = time.perf_counter(), as_source(given["image"], given["axes"])
     path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
@@ -168,19 +201,21 @@ def _blended(given: dict[str, Any]) -> Blended:
     given["context"] = _context(given["context"])
     plan, predictor, mask = _planned(given, image_info(place, axes=given["axes"]))
     source = open_source(place, plan.info, given["level"], plan.channels)
-    job = TileJob(plan, source, NoStore(), predictor, mask)
-    work = DenseRun(job, Wishes(**{name: given[name] for name in Wishes.__dataclass_fields__}))
     try:
-        values, paths = work.carry_out()
+        job = TileJob(plan, source, NoStore(), predictor, mask)
+        work = DenseRun(job, Wishes(**{name: given[name] for name in Wishes.__dataclass_fields__}))
+        values, paths = yield from work.steps()
     finally:
         source.close()
-    return Blended(values, paths, work.grid, time.perf_counter() - start)
+    yield Blended(values, paths, work.grid, time.perf_counter() - start)
 
 
 def _planned(given: dict[str, Any], info: Any) -> tuple[Plan, Any, Any]:
     """Return the plan, the model if it is a function, and the mask if it is an array."""
-    model = given["model"]
-    if isinstance(model, str):
+    model, params = given["model"], given["params"]
+    if model == "function":
+        model, params = _function(params or {})
+    elif isinstance(model, str):
         from seamlabel import registry
 
         if not registry.backend(model).maps:
@@ -188,13 +223,21 @@ def _planned(given: dict[str, Any], info: Any) -> tuple[Plan, Any, Any]:
             raise BackendError(
                 f"'{model}' gives labels, no predictions", f"Give a function, or one of {able}"
             )
-    fields, function = method_fields(model, given["params"])
+    fields, function = method_fields(model, params)
     skip, mask = skip_fields(given["skip_empty"])
     wishes = {name: given[name] for name in ("level", "channels", "tile_shape", "overlap", "workers")}
     across = given["context"] is not None and given["context"].axis == "z" and "z" in info.names
     wishes["planes"] = given["planes"] or across
     spec = RunSpec(**fields, **wishes, skip_empty=skip, merge=MergeSpec(rule="touching"))
     return resolve(spec, info), function, mask
+
+
+def _function(params: Any) -> tuple[Callable[[NDArray[Any]], Any], Any]:
+    """Return the function that parameters of the backend "function" name, and its keywords."""
+    from seamlabel.functions import load_function
+
+    found = load_function(params.get("target", ""), purpose="takes pixels and returns values")
+    return found, params.get("keywords") or None
 
 
 def _context(given: Any) -> Context | None:

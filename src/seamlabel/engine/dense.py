@@ -11,12 +11,11 @@ import numpy as np
 
 from seamlabel.blending.blend import Blend
 from seamlabel.blending.finishing import finish
-from seamlabel.blending.needs import MOST_ALIGN, ModelNeeds, measure_model
 from seamlabel.blending.predicting import predict
 from seamlabel.codes import code_digest
+from seamlabel.engine.dense_needs import measured, pair
 from seamlabel.engine.dense_tiles import padded_reader, read_grid, with_context
 from seamlabel.engine.identity import identity
-from seamlabel.engine.places import best_places, window_shape
 from seamlabel.errors import BackendError, Problem, SeamlabelError, SpecError, TileError
 from seamlabel.geometry import Box
 from seamlabel.io.fingerprint import array_digest
@@ -24,15 +23,12 @@ from seamlabel.io.maps import MapWriter, check_place, finish_all
 from seamlabel.io.ngff.model import open_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from seamlabel.blending.context import Context
     from seamlabel.engine.segment import TileJob
-
-_WINDOW = {1: 1 << 16, 2: 1 << 18, 3: 1 << 21}
-"""Voxels of the window that an overlap is measured on."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,21 @@ class Wishes:
     overwrite: bool
     batch: int
     retries: int
-    on_tile: Callable[[int, int], None] | None
+
+
+@dataclass(frozen=True)
+class MapStarted:
+    """All is checked, and maps are there to be filled: by name, arrays or `MapWriter`."""
+
+    maps: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MapTile:
+    """A tile is blended; how many, of how many that were to be."""
+
+    done: int
+    total: int
 
 
 class DenseRun:
@@ -74,16 +84,16 @@ class DenseRun:
         self.plan, self.source = job.plan, job.source
         self.tiled = [axis.tiled for axis in self.plan.axes]
         self.model = self._model()
-        needs = self._needs() if self.plan.spec.overlap == "measure" else None
-        align = wishes.align if needs is None or wishes.align is not None else needs.align
-        overlap = None if needs is None else self._overlap(needs)
+        align, overlap = wishes.align, None
+        if self.plan.spec.overlap == "measure":
+            align, overlap = measured(job, self.model, wishes.align, wishes.batch, context=wishes.context)
         self.grid = read_grid(self.plan, wishes.edge, align, overlap)
         padded = padded_reader(self._pixels, self.grid, wishes.padding)
         self.context = None if wishes.context is None else with_context(wishes.context, padded, self.plan)
         self.reader = self.context or padded
         self.stats = (wishes.stats,) if isinstance(wishes.stats, str) else tuple(wishes.stats)
 
-    def carry_out(self) -> tuple[Any, dict[str, str]]:
+    def steps(self) -> Generator[MapStarted | MapTile, None, tuple[Any, dict[str, str]]]:
         """Predict all tiles; return the map (or maps, by name), and where they are."""
         for name in self.stats if self.wishes.output else ():
             check_place(self._where(name), overwrite=self.wishes.overwrite)
@@ -97,7 +107,10 @@ class DenseRun:
             done = set.intersection(*(set(out.done) for out in outs.values())) if self.wishes.output else ()
             channels = first.shape[0] if first.ndim > self.grid.ndim else 1
             precise = any(out.dtype.itemsize > 2 and out.dtype.kind in "iu" for out in outs.values())
-            self._predict(Blend(self.grid, outs, channels=channels, done=done, precise=precise, **told))
+            yield MapStarted(outs)
+            yield from self._predict(
+                Blend(self.grid, outs, channels=channels, done=done, precise=precise, **told)
+            )
             if not self.wishes.output:
                 return (outs["mean"] if self.stats == ("mean",) else outs), {}
             finish_all(outs.values())
@@ -111,7 +124,7 @@ class DenseRun:
         many = self.wishes.batch > 1
         for left in range(self.wishes.retries, -1, -1):
             try:
-                found = _pair(self.predicted((pixels[None] if many else pixels).copy()))[0]
+                found = pair(self.predicted((pixels[None] if many else pixels).copy()))[0]
                 break
             except SeamlabelError:
                 raise
@@ -120,9 +133,8 @@ class DenseRun:
                     raise TileError(0, f"{type(error).__name__}: {error}") from error
         return np.asarray(found[0] if many else found)
 
-    def _predict(self, blend: Blend) -> None:
-        wishes, tell = self.wishes, self.wishes.on_tile
-        total = len(list(blend.needed())) if tell else 0
+    def _predict(self, blend: Blend) -> Iterator[MapTile]:
+        wishes, total = self.wishes, len(list(blend.needed()))
         numbers = predict(
             blend,
             self.reader.read,
@@ -133,56 +145,15 @@ class DenseRun:
             skipped=wishes.skipped,
             batch=wishes.batch,
         )
-        with closing(numbers):  # nothing is predicted or written after this, whatever `tell` raises
+        with closing(numbers):  # nothing is predicted or written once nobody asks for more
             for count, _ in enumerate(numbers, 1):
-                if tell:
-                    tell(count, total)
+                yield MapTile(count, total)
 
     def _model(self) -> Any:
         """Return what predicts: the user's function, or what the backend makes."""
         if self.job.segmenter is not None:
             return self.job.function()
         return self.plan.backend.make_maps(self.plan.params, self.job.context())
-
-    def _needs(self) -> ModelNeeds:
-        """Return what the model needs of tiles, measured where the image has contrast.
-
-        Raises
-        ------
-        SpecError
-            If it cannot be measured, or no overlap will do.
-        """
-        fix, many = "Give an overlap all the same, such as overlap=64", self.wishes.batch > 1
-        if self.wishes.context is not None:
-            raise SpecError([Problem("overlap", "it cannot be measured of planes with context", fix)])
-        ndim = sum(self.tiled)
-        size = [n for n, t in zip(self.plan.grid.shape, self.tiled, strict=True) if t]
-        window = window_shape(tuple(size), _WINDOW.get(ndim, 1 << 21))
-        pixels = self.source.read(best_places(self.plan, self.source, window, 1)[0])
-
-        def model(part: NDArray[Any]) -> Any:
-            found = self.model(part[None] if many else part)
-            return _pair(found)[0][0] if many else found
-
-        try:
-            needs = measure_model(model, pixels, ndim)
-        except ValueError as error:
-            raise SpecError([Problem("overlap", f"it cannot be measured: {error}", fix)]) from error
-        if needs.normalises_per_tile:
-            msg = "the model normalises per tile: no overlap will make tiles agree"
-            raise SpecError([Problem("overlap", msg, f"Give it pixels scaled by the whole image. {fix}")])
-        if not all(needs.align) and self.wishes.align is None:
-            msg = (
-                f"the model's answers depend on where tiles start, in steps of more than {MOST_ALIGN} voxels"
-            )
-            raise SpecError([Problem("overlap", msg, f"Say in which: align=64, say. {fix}")])
-        return needs
-
-    def _overlap(self, needs: ModelNeeds) -> list[int]:
-        """Return the overlap along axes that are cut; along those that were not measured, tiles are whole."""
-        size = [n for n, t in zip(self.plan.grid.shape, self.tiled, strict=True) if t]
-        found = zip(needs.overlap, needs.cut, size, strict=True)
-        return [overlap if cut else n for overlap, cut, n in found]
 
     def _pixels(self, box: Box) -> NDArray[Any]:
         """Return pixels of a box, all its axes kept: (channels, *box) or box."""
@@ -198,7 +169,7 @@ class DenseRun:
         found = self.model(pixels.squeeze(looped) if looped else pixels)
         if not looped:
             return found if isinstance(found, tuple) else np.asarray(found)
-        parts = tuple(np.expand_dims(np.asarray(p), _back(np.ndim(p), self.tiled)) for p in _pair(found))
+        parts = tuple(np.expand_dims(np.asarray(p), _back(np.ndim(p), self.tiled)) for p in pair(found))
         return parts if isinstance(found, tuple) else parts[0]
 
     def _is_empty(self, box: Box) -> bool:
@@ -287,10 +258,6 @@ def _shown(wish: Any) -> str:
     if isinstance(wish, np.ndarray):
         return f"array {array_digest(wish)}"
     return f"function {code_digest(wish)}" if callable(wish) else str(wish)
-
-
-def _pair(found: Any) -> tuple[Any, ...]:
-    return found if isinstance(found, tuple) else (found,)
 
 
 def _back(ndim: int, tiled: list[bool]) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from seamlabel.io.partial import sweep
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -94,12 +94,17 @@ class MapWriter:
         What is to be written at once, along all of them.
     done : set of int
         Blocks of that shape, in raster order along the axes, that are on disk.
+    on_block : callable or None
+        Called as ``on_block(box, values)`` for each block that is on disk, from the thread that wrote it:
+        a `Box` along the axes, and values of shape (channels, *box) or box.
 
     Raises
     ------
     OutputError
         If it cannot be written, something else is there, or another process writes it.
     """
+
+    on_block: Callable[[Box, NDArray[Any]], None] | None = None
 
     def __init__(  # noqa: PLR0913 - one object, options by name
         self,
@@ -207,6 +212,25 @@ class MapWriter:
             self._journal.add({"b": number, "n": size, "w": found})
         widen(self._window, found)
         self.done.add(number)
+        if self.on_block is not None:
+            self.on_block(self.box(number), block)
+
+    @property
+    def array(self) -> Any:
+        """The zarr array of the map at full size, axes (t)(channels)(z)yx; 0 where nothing is yet."""
+        return self._writer.arrays[0]
+
+    @property
+    def channel_axis(self) -> int | None:
+        """Which axis of `array` the channels are."""
+        return self._at if self._channels else None
+
+    def box(self, number: int) -> Box:
+        """Return where a block lies along the axes."""
+        block = self.chunks[-len(self._counts) :]
+        start = [int(i) * b for i, b in zip(np.unravel_index(number, self._counts), block, strict=True)]
+        ends = zip(start, block, self.shape[-len(block) :], strict=True)
+        return Box(tuple(start), tuple(min(a + b, n) for a, b, n in ends))
 
     def _place(self, start: Sequence[int]) -> tuple[int, ...]:
         block = self.chunks[-len(self._counts) :]
@@ -214,16 +238,13 @@ class MapWriter:
 
     def _boxes(self, number: int) -> list[tuple[Box, Any]]:
         """Return the boxes over all axes that a block is written in, and the cut of its channels."""
-        block = self.chunks[-len(self._counts) :]
-        place = np.unravel_index(number, self._counts)
-        start = [int(i) * b for i, b in zip(place, block, strict=True)]
-        stop = [min(a + b, n) for a, b, n in zip(start, block, self.shape[-len(block) :], strict=True)]
+        whole = self.box(number)
         if not self._channels:
-            return [(Box(tuple(start), tuple(stop)), ...)]
+            return [(whole, ...)]
         found = []
         for first in range(0, len(self._channels), self._depth):
             last = min(first + self._depth, len(self._channels))
-            low, high = list(start), list(stop)
+            low, high = list(whole.start), list(whole.stop)
             low.insert(self._at, first)
             high.insert(self._at, last)
             found.append((Box(tuple(low), tuple(high)), slice(first, last)))
