@@ -44,7 +44,7 @@ BEST = {
     "volume-3d": "dock-3d",
 }
 TOUR = (
-    "start", "try", "region", "paused", "result", "merge", "seams", "edits", "table",
+    "start", "try", "region", "paused", "result", "merge", "seams", "edits", "table", "map", "objects",
 )  # fmt: skip
 BEST |= {f"tour-{name}": f"tour-{name}" for name in TOUR}
 TOUR_WIDTH = 960
@@ -67,16 +67,31 @@ def uneven(tile):
 """
 
 
-class Stage:
-    """A viewer with the dock, and the means to wait and to take pictures."""
+SOFT = """
+import time
+import numpy as np
+from scipy import ndimage
 
-    def __init__(self, folder: Path, size: tuple[int, int], dock: int, theme: str) -> None:
+def inside(tile):
+    time.sleep(0.05)
+    smooth = ndimage.gaussian_filter(tile.astype("float32"), 1.5)
+    around = ndimage.uniform_filter(smooth, 41)
+    return 1 / (1 + np.exp((np.maximum(around, 1200) - smooth) / 120))
+"""
+
+
+class Stage:
+    """A viewer with a dock, and the means to wait and to take pictures."""
+
+    def __init__(
+        self, folder: Path, size: tuple[int, int], dock: int, theme: str, title: str = "Seamlabel"
+    ) -> None:
         self.folder = folder
         self.viewer = napari.Viewer(show=True)
         self.viewer.theme = theme
         self.window = self.viewer.window._qt_window
         self.window.resize(*size)
-        holder, self.widget = self.viewer.window.add_plugin_dock_widget("seamlabel", "Seamlabel")
+        holder, self.widget = self.viewer.window.add_plugin_dock_widget("seamlabel", title)
         self.wait(0.3)
         self.window.resizeDocks([holder], [dock], Qt.Orientation.Horizontal)
         self.wait(0.3)
@@ -262,6 +277,34 @@ def doubts(folder: Path) -> None:
     stage.viewer.close()
 
 
+def maps(folder: Path) -> None:
+    """A map that comes in, and objects above a threshold of it."""
+    stage = Stage(folder, (1280, 800), 350, "dark", "Predict a map")
+    widget, viewer = stage.widget, stage.viewer
+    viewer.window._qt_viewer.dockLayerControls.hide()
+    stage.open("cells_2d")
+    script = Path(tempfile.mkdtemp()) / "mine.py"
+    script.write_text(SOFT)
+    widget.form.method.set_values("function", {"target": f"{script}:inside"})
+    widget.form.method.changed.emit()
+    widget.form.tiles.shape.set_value(512)
+    widget.form.tiles.overlap.set_value(32)
+    stage.wait(0.5)
+    widget.bar.run_button.click()
+    control = widget.controller
+    stage.wait(until=lambda: control.worker is None or control.progress[0] >= 30)
+    stage.shot("tour-map")
+    stage.wait(until=lambda: not control.active)
+    layer = control.layers.layers[0]
+    viewer.scene.camera.zoom *= 6
+    viewer.scene.camera.center = layer.data_to_world((1024, 1024))
+    widget.objects.threshold.setValue(0.6)
+    stage.wait(0.5)
+    stage.see(widget.objects.make)
+    stage.shot("tour-objects")
+    viewer.close()
+
+
 def forget() -> None:
     """Have everything as on the first day: samples and settings."""
     shutil.rmtree(OWN, ignore_errors=True)
@@ -301,8 +344,8 @@ def main() -> None:
     if not only or "volume" in only:
         forget()
         volume(folder)
-    if not only or "tour" in only:
-        for part in (tour, doubts):
+    for name, part in (("tour", tour), ("tour", doubts), ("maps", maps)):
+        if not only or name in only:
             forget()
             part(folder)
     publish(folder)

@@ -77,6 +77,7 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
     outputs: Sequence[str] | None = None,
     dtype: str | None = None,
     skip_empty: Any = None,
+    skip_level: int | None = None,
     skipped: float = 0.0,
     context: Any = None,
     output: str | os.PathLike[str] | None = None,
@@ -123,6 +124,7 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
     dtype : str, optional
         numpy name; values are rounded and clipped for integers. float32 by default, of "argmax" uint8.
     skip_empty : float, "otsu", path or array, optional
+    skip_level : int, optional
         As for `seamlabel.segment`: tiles that hold nothing are not predicted, and have `skipped`.
     skipped : float
         What the model is taken to say of tiles that are not predicted, before `finalize`.
@@ -213,9 +215,7 @@ def _steps(given: dict[str, Any]) -> Iterator[MapStarted | MapTile | Blended]:
 def _planned(given: dict[str, Any], info: Any) -> tuple[Plan, Any, Any]:
     """Return the plan, the model if it is a function, and the mask if it is an array."""
     model, params = given["model"], given["params"]
-    if model == "function":
-        model, params = _function(params or {})
-    elif isinstance(model, str):
+    if isinstance(model, str) and model != "function":
         from seamlabel import registry
 
         if not registry.backend(model).maps:
@@ -223,21 +223,24 @@ def _planned(given: dict[str, Any], info: Any) -> tuple[Plan, Any, Any]:
             raise BackendError(
                 f"'{model}' gives labels, no predictions", f"Give a function, or one of {able}"
             )
-    fields, function = method_fields(model, params)
+    fields, function = _named(params or {}) if model == "function" else method_fields(model, params)
     skip, mask = skip_fields(given["skip_empty"])
-    wishes = {name: given[name] for name in ("level", "channels", "tile_shape", "overlap", "workers")}
+    wishes = {
+        name: given[name] for name in ("level", "channels", "tile_shape", "overlap", "workers", "skip_level")
+    }
     across = given["context"] is not None and given["context"].axis == "z" and "z" in info.names
     wishes["planes"] = given["planes"] or across
     spec = RunSpec(**fields, **wishes, skip_empty=skip, merge=MergeSpec(rule="touching"))
     return resolve(spec, info), function, mask
 
 
-def _function(params: Any) -> tuple[Callable[[NDArray[Any]], Any], Any]:
-    """Return the function that parameters of the backend "function" name, and its keywords."""
+def _named(params: Any) -> tuple[dict[str, Any], Any]:
+    """Return the fields of a spec for a function that is named, as it was named, and the function."""
     from seamlabel.functions import load_function
 
     found = load_function(params.get("target", ""), purpose="takes pixels and returns values")
-    return found, params.get("keywords") or None
+    fields, function = method_fields(found, params.get("keywords"))
+    return {**fields, "params": params}, function
 
 
 def _context(given: Any) -> Context | None:

@@ -43,7 +43,8 @@ class Backend:
         ``"module:Class"`` (or the class) of the parameters: a frozen dataclass whose fields are annotated
         ``Annotated[type, {"min": …, "max": …, "label": …, "tooltip": …, "unit": …}]``, with ``"when":
         {"other": ("a", "b")}`` if it counts only where another has one of these values, ``"advanced":
-        True`` if it is seldom needed, ``"path": "file"`` or ``"folder"`` if it may be one. It may have
+        True`` if it is seldom needed, ``"labels": True`` if it says how labels are made of predictions,
+        ``"path": "file"`` or ``"folder"`` if it may be one. It may have
         more attributes: for "auto", `radius` (voxels beyond which a cut cannot change the labels)
         and `diameter` (of a typical object, in voxels; `usual_diameter` where
         it is None); `align` (voxels per space axis, or one number:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -65,3 +68,29 @@ def test_a_function_in_a_file_is_a_model_by_its_name(tmp_path):
     assert np.array_equal(blend(PIXELS, "function", params=params, overlap=0).values, PIXELS + np.float32(2))
     with pytest.raises(BackendError, match="no function 'other'"):
         blend(PIXELS, "function", params={"target": f"{file}:other"})
+
+
+def test_a_map_by_a_function_in_a_file_goes_on_in_another_process_until_the_file_changes(tmp_path):
+    file = tmp_path / "models.py"
+    file.write_text("def shifted(tile):\n    return tile.astype('float32') + 1\n", encoding="utf-8")
+    wishes = {"params": {"target": f"{file}:shifted"}, "tile_shape": 128, "overlap": 0}
+    wishes["output"] = tmp_path / "map.zarr"
+    steps = blend_steps(PIXELS, "function", **wishes)
+    first = next(steps).maps["mean"]
+    while not first.done:
+        next(steps)
+    steps.close()
+    script = (
+        "import sys, numpy as np, seamlabel\n"
+        "from seamlabel.testing.cells import Tissue\n"
+        "image, out, target = Tissue((700, 600), 'sparse').image(), *sys.argv[1:]\n"
+        "options = {'params': {'target': target}, 'tile_shape': 128, 'overlap': 0, 'output': out}\n"
+        "found = seamlabel.blend(image, 'function', **options)\n"
+        "assert np.array_equal(found.values[:], image + np.float32(1))\n"
+    )
+    again = [sys.executable, "-c", script, str(wishes["output"]), f"{file}:shifted"]
+    file.write_text(file.read_text(encoding="utf-8").replace("+ 1", "+ 2"), encoding="utf-8")
+    refused = subprocess.run(again, capture_output=True, text=True, check=False)
+    assert "unfinished map of another request" in refused.stderr
+    file.write_text(file.read_text(encoding="utf-8").replace("+ 2", "+ 1"), encoding="utf-8")
+    subprocess.run(again, check=True)

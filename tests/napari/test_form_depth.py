@@ -225,7 +225,7 @@ def test_another_image_is_not_skipped_by_what_was_said_of_the_first(dock, pixels
     dock.add(np.asarray(pixels), name="first")
     pick(dock, dock.form.image.skip.kind, "Dark: up to Otsu's threshold")
     layer = dock.add(np.asarray(pixels), name="second")
-    dock.form.image.set_layers(dock.controller._images(), layer)
+    dock.form.image.set_layers(dock.controller.image.images(), layer)
     assert dock.form.value().skip_empty is None
 
 

@@ -75,6 +75,7 @@ MinSize = Annotated[
     int,
     {
         "label": "Minimum size",
+        "labels": True,
         "tooltip": "Objects of fewer voxels are removed",
         "min": 0,
         "max": 10**9,

@@ -29,6 +29,7 @@ Output = Annotated[
     Literal["foreground", "foreground and boundary", "classes", "distance", "labels"],
     {
         "label": "Output",
+        "labels": True,
         "tooltip": "What the network says of a voxel: probability of foreground, and of a boundary; one "
         "score per class (0: background); distance to the background, which splits; or its label",
     },
@@ -37,6 +38,7 @@ Channel = Annotated[
     int,
     {
         "label": "Output channel",
+        "labels": True,
         "tooltip": "Which of the network's output channels that is, counted from 0",
         "min": 0,
         "max": 9999,
@@ -48,6 +50,7 @@ Boundary = Annotated[
     int,
     {
         "label": "Boundary channel",
+        "labels": True,
         "tooltip": "Output channel of the boundary's probability, counted from 0",
         "min": 0,
         "max": 9999,
@@ -59,6 +62,7 @@ Level = Annotated[
     float,
     {
         "label": "Threshold",
+        "labels": True,
         "tooltip": "Objects lie above it; in units of the network's output, 0 to 1 for a probability",
         "min": -1e9,
         "max": 1e9,

@@ -13,9 +13,8 @@ import numpy as np
 
 from seamlabel.blending.blocks import Blocks, block_shape
 from seamlabel.blending.finishing import cast, finish
-from seamlabel.blending.sums import Prediction, Sums, check_outputs
+from seamlabel.blending.sums import Prediction, Sums, check_missing, check_outputs
 from seamlabel.blending.windows import PatchWeights
-from seamlabel.errors import SeamlabelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
     from seamlabel.geometry import Box
     from seamlabel.patch_grid import PatchGrid
-
-_TOLD = 8
 
 
 class Blend:
@@ -96,6 +93,7 @@ class Blend:
         self.channels = channels
         if finalize is None:
             self.channels = first.shape[0] if self.has_channels else 1
+        self.on_part: Callable[[Box, NDArray[Any]], None] | None = None
         self._sums: dict[int, Sums] = {}
         self._done = set(done)
         self._held: dict[int, tuple[NDArray[Any], Any]] = {}
@@ -141,6 +139,7 @@ class Blend:
         """
         found = self._shaped(number, values)
         spread = None if variance is None else self._shaped(number, variance)
+        self._tell(number, found)
         with self._lock:
             self._check_whole()
             if number in self._added:
@@ -152,6 +151,14 @@ class Blend:
                 self._failed = error
                 raise
         return True
+
+    def _tell(self, number: int, found: NDArray[Any]) -> None:
+        """Tell what a patch says of blocks that wait for it, before any of them can be complete."""
+        origin = self.grid[number].box
+        for block, box in self.blocks.parts(number) if self.on_part else ():
+            if self.on_part and block not in self._done:
+                cut: tuple[Any, ...] = (..., *box.relative_to(origin).slices)
+                self.on_part(box, finish(found[cut], self.finalize))
 
     def _check_whole(self) -> None:
         """Raise what kept a patch from being added: it would be missing from its blocks."""
@@ -196,20 +203,13 @@ class Blend:
             self._check_whole()
             order = list(self.needed())
             absent = [number for number in order if number not in self._added]
-            self.check_missing(absent)
+            check_missing(self, absent)
             for number in order:
                 if number in self._held:
                     self._take(number, *self._held.pop(number))
             for block in range(len(self.blocks)):
                 if block not in self._done:
                     self._write(block, self._sums.pop(block, None), absent)
-
-    def check_missing(self, absent: Sequence[int]) -> None:
-        """Raise that patches are missing, unless it is said what their voxels get."""
-        if absent and self.missing == "error":
-            told = ", ".join(map(str, absent[:_TOLD])) + (", …" if len(absent) > _TOLD else "")
-            msg = f"{len(absent)} of {len(self.grid)} patches are missing: {told}"
-            raise SeamlabelError(msg, "Predict them, or say what their voxels get: missing=0")
 
     def block(self, number: int, read: Callable[[int], Any]) -> None:
         """Write one block by itself, with the bits that it has when patches are added one by one.
@@ -237,7 +237,7 @@ class Blend:
                 raise ValueError(msg)
             sums = sums or self._new(number, len(values))
             sums.add((..., *part.relative_to(whole).slices), (...,), self._of(patch, part, values, spread))
-        self.check_missing(absent)
+        check_missing(self, absent)
         self._write(number, sums, absent)
 
     def _shaped(self, number: int, values: Any) -> NDArray[Any]:

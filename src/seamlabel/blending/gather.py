@@ -18,6 +18,7 @@ import numpy as np
 
 from seamlabel.blending.blend import Blend
 from seamlabel.blending.blocks import Blocks
+from seamlabel.blending.sums import check_missing
 from seamlabel.blending.windows import PatchWeights
 from seamlabel.errors import OutputError, SeamlabelError
 
@@ -223,7 +224,7 @@ def gather(staged: Staged, out: Any, *, share: tuple[int, int] = (0, 1), **optio
     blend, done = Blend(staged.grid, out, staged.weights, **options), set(options.get("done", ()))
     wanted = [block for block in range(part, len(blend.blocks), parts) if block not in done]
     there = staged.present()
-    blend.check_missing(sorted({n for block in wanted for n in blend.blocks.patches(block)} - there))
+    check_missing(blend, sorted({n for block in wanted for n in blend.blocks.patches(block)} - there))
     for block in wanted:
         blend.block(block, staged.read)
         yield block

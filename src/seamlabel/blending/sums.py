@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seamlabel.blending.finishing import FINISHES
+from seamlabel.errors import SeamlabelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from seamlabel.blending.blend import Blend
     from seamlabel.blending.windows import PatchWeights
     from seamlabel.patch_grid import PatchGrid
 
 STATS = ("mean", "disagreement", "sigma")
 """What a map can tell of the patches that see a voxel."""
+_TOLD = 8
 
 
 @dataclass
@@ -127,3 +130,17 @@ def check_outputs(grid: PatchGrid, stats: tuple[str, ...], outs: Mapping[str, An
     if isinstance(finalize, str) and finalize not in FINISHES:
         msg = f"finalize {finalize!r} is none of {', '.join(FINISHES)}, and no function"
         raise ValueError(msg)
+
+
+def check_missing(blend: Blend, absent: Sequence[int]) -> None:
+    """Raise that patches are missing, unless it is said what their voxels get.
+
+    Raises
+    ------
+    SeamlabelError
+        It says which.
+    """
+    if absent and blend.missing == "error":
+        told = ", ".join(map(str, absent[:_TOLD])) + (", …" if len(absent) > _TOLD else "")
+        msg = f"{len(absent)} of {len(blend.grid)} patches are missing: {told}"
+        raise SeamlabelError(msg, "Predict them, or say what their voxels get: missing=0")

@@ -55,9 +55,10 @@ class Wishes:
 
 @dataclass(frozen=True)
 class MapStarted:
-    """All is checked, and maps are there to be filled: by name, arrays or `MapWriter`."""
+    """All is checked, and maps are there to be filled: by name, arrays or `MapWriter`; and what blends."""
 
     maps: dict[str, Any]
+    blend: Blend
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,9 @@ class DenseRun:
             done = set.intersection(*(set(out.done) for out in outs.values())) if self.wishes.output else ()
             channels = first.shape[0] if first.ndim > self.grid.ndim else 1
             precise = any(out.dtype.itemsize > 2 and out.dtype.kind in "iu" for out in outs.values())
-            yield MapStarted(outs)
-            yield from self._predict(
-                Blend(self.grid, outs, channels=channels, done=done, precise=precise, **told)
-            )
+            blend = Blend(self.grid, outs, channels=channels, done=done, precise=precise, **told)
+            yield MapStarted(outs, blend)
+            yield from self._predict(blend)
             if not self.wishes.output:
                 return (outs["mean"] if self.stats == ("mean",) else outs), {}
             finish_all(outs.values())

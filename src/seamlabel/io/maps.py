@@ -76,7 +76,7 @@ class MapWriter:
     translation : sequence of float, optional
         Where voxel 0 lies along these axes, in world units.
     channels : tuple of str
-        Names; none for a map without a channel axis.
+        Names; none for a map without a channel axis. Also an attribute.
     version : {"0.5", "0.4"}
         NGFF version.
     request : dict
@@ -120,7 +120,7 @@ class MapWriter:
         request: dict[str, Any] | None = None,
         overwrite: bool = False,
     ) -> None:
-        self.folder, self._channels = Path(local_path(path)), channels
+        self.folder, self.channels = Path(local_path(path)), channels
         names = [axis.name for axis in axes]
         self._at = names.index("t") + 1 if channels and "t" in names else 0
         full, steps, units = list(shape), list(scale), [axis.unit for axis in axes]
@@ -201,12 +201,12 @@ class MapWriter:
         found: Window = {}
         size = 0
         for box, cut in self._boxes(number):
-            pixels = np.moveaxis(block[cut], 0, self._at) if self._channels else block
+            pixels = np.moveaxis(block[cut], 0, self._at) if self.channels else block
             pixels = np.ascontiguousarray(pixels)
             with explained(self.folder, _FAILED):
                 self._writer.write(self._stages[0], box, pixels)
             size += self._writer.size(self._stages[0], box)
-            if self._channels:
+            if self.channels:
                 widen(found, value_range(box, pixels, self._at))
         with explained(self.folder, _FAILED):
             self._journal.add({"b": number, "n": size, "w": found})
@@ -223,7 +223,7 @@ class MapWriter:
     @property
     def channel_axis(self) -> int | None:
         """Which axis of `array` the channels are."""
-        return self._at if self._channels else None
+        return self._at if self.channels else None
 
     def box(self, number: int) -> Box:
         """Return where a block lies along the axes."""
@@ -239,11 +239,11 @@ class MapWriter:
     def _boxes(self, number: int) -> list[tuple[Box, Any]]:
         """Return the boxes over all axes that a block is written in, and the cut of its channels."""
         whole = self.box(number)
-        if not self._channels:
+        if not self.channels:
             return [(whole, ...)]
         found = []
-        for first in range(0, len(self._channels), self._depth):
-            last = min(first + self._depth, len(self._channels))
+        for first in range(0, len(self.channels), self._depth):
+            last = min(first + self._depth, len(self.channels))
             low, high = list(whole.start), list(whole.stop)
             low.insert(self._at, first)
             high.insert(self._at, last)
@@ -261,7 +261,7 @@ class MapWriter:
                 for tile in stage.grid:
                     pixels = np.asarray(self._writer.arrays[stage.base][tile.core.slices])
                     self._writer.write(stage, tile.core, pixels)
-            self._writer.finish(self._channels or None, self._window, self._start)
+            self._writer.finish(self.channels or None, self._window, self._start)
 
     def forget(self) -> None:
         """Forget how it was made: it is whole. Let go of it."""

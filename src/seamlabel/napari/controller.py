@@ -10,30 +10,27 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
 
-from seamlabel.errors import ImageError, Problem, SeamlabelError, SpecError
+from seamlabel.errors import ImageError, SeamlabelError, SpecError
 from seamlabel.io.sources import image_info
 from seamlabel.napari.form.measuring import Measuring
 from seamlabel.napari.form.rows import sentence
+from seamlabel.napari.image_choice import ImageChoice
 from seamlabel.napari.layers.canvas import Canvas
 from seamlabel.napari.layers.layer_watch import LayerWatch
-from seamlabel.napari.layers.open_image import open_into
-from seamlabel.napari.layers.pictures import OWN, describe
 from seamlabel.napari.result.control import ResultControl
 from seamlabel.napari.result.mending import Mender
 from seamlabel.napari.result.reopening import Reopener
 from seamlabel.napari.run.launcher import Launcher
 from seamlabel.napari.run.run_control import RunControl
-from seamlabel.napari.sample_data import is_made, sample_path
-from seamlabel.napari.sample_maker import SampleMaker
 from seamlabel.napari.tiles.tile_work import TileWork
 from seamlabel.napari.tiles.view import frame
 from seamlabel.plan import resolve
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Image
 
     from seamlabel.axes import ImageInfo
     from seamlabel.napari.form.form import Form
@@ -64,7 +61,6 @@ class Controller:
         self.results = ResultControl(viewer, self.canvas, self.run)
         self.launch = Launcher(form, bar, self.grid, self.canvas, self.run, self._run_begins)
         self.mender = Mender(viewer, form, self.launch, self.grid, self.results)
-        self.mender.choose = self.choose
         self.reopener = Reopener(viewer, form, self.grid, self.results, self.mender.choose_image)
         self._measuring = Measuring(viewer, form)
         self.plan: Plan | None = None
@@ -73,10 +69,12 @@ class Controller:
         self._closed = False
         self._look = QTimer(form)
         self._look.setSingleShot(True)
-        self._maker = SampleMaker(sample_path, form)
+        self.image = ImageChoice(viewer, form.image, lambda: self.run.active, lambda: self._look.start(0))
+        self.choose, self.open = self.image.choose, self.image.open
+        self.mender.choose = self.choose
         self._watch = LayerWatch(self.grid.stay, self._image_is_other, form)
         self._connect()
-        self._layers_changed()
+        self.image.look()
 
     def close(self) -> None:
         """End a run and let go of the viewer; safe to call after the widgets are gone."""
@@ -88,8 +86,8 @@ class Controller:
         self.run.close()
         self.results.close()
         self.launch.finder.stop()
-        for emitter, slot in self._viewer_slots:
-            emitter.disconnect(slot)
+        self._viewer.dims.events.current_step.disconnect(self._tell_frame)
+        self.image.close()
         self._watch.follow(None)
         self.tiles.close()
 
@@ -105,51 +103,17 @@ class Controller:
         """Do what the button Run says."""
         self.launch.start()
 
-    def choose(self, layer: Any) -> None:
-        """Choose an image layer; anything else leaves the choice as it is."""
-        images = self._images()
-        own = next((image for image in images if image == layer), None)  # napari may hand over a proxy
-        if own is not None and not self.run.active:
-            self._form.image.set_layers(images, own)
-
-    def open(self, path: str) -> None:
-        """Open an OME-Zarr as layers, unless it is open, and choose it; "" takes a wrong path back."""
-        try:
-            layer = open_into(self._viewer, path) if path else None
-        except (SeamlabelError, OSError) as error:
-            self._form.image.refuse(Problem("path", str(error), getattr(error, "hint", "")))
-            return
-        self._form.image.refuse(None)
-        if layer is not None:
-            self._form.image.set_layers(self._images(), layer)
-
-    def open_sample(self, name: str) -> None:
-        """Open a sample image, written first if need be."""
-        self._form.image.empty.wait(not is_made(name))
-        self._maker.start(name)
-
-    def _sample_made(self, path: str) -> None:
-        if not self._closed:
-            self._form.image.empty.wait(False)
-            self.open(path)
-
-    def _sample_failed(self, error: Exception) -> None:
-        if not self._closed:
-            self._form.image.empty.wait(False)
-            fix = getattr(error, "hint", "") or "Choose another folder of samples in Preferences"
-            self._form.image.refuse(Problem("path", f"The sample cannot be written: {error}", fix))
+    def left_behind(self) -> str:
+        """Return what is to be told where the dock of a run is closed, "" if nothing runs."""
+        return self.run.left_behind()
 
     # -- from the viewer and the form ----------------------------------------------------------
 
     def _connect(self) -> None:
-        form, layers = self._form, self._viewer.layers
+        form = self._form
         form.valueChanged.connect(self._value_changed)
         form.invalid.connect(self._show_problems)
         form.image.image_changed.connect(self._image_changed)
-        form.image.open_requested.connect(self.open)
-        form.image.sample_requested.connect(self.open_sample)
-        self._maker.made.connect(self._sample_made)
-        self._maker.failed.connect(self._sample_failed)
         form.save.output_changed.connect(self._output_changed)
         self._look.timeout.connect(self.grid.layers_changed)  # removed together, they go one by one
         self._bar.run_requested.connect(self.launch.start)
@@ -158,30 +122,7 @@ class Controller:
         self._bar.cancel_requested.connect(self.run.cancel)
         self.run.on_begin = self._run_begins
         self.run.on_end = self._run_ended
-        self._viewer_slots: list[tuple[Any, Any]] = [
-            (layers.events.inserted, self._layers_changed),
-            (layers.events.removed, self._layers_changed),
-            (layers.events.reordered, self._layers_changed),
-            (layers.events.renamed, self._layers_changed),
-            (self._viewer.dims.events.current_step, self._tell_frame),
-        ]
-        for emitter, slot in self._viewer_slots:
-            emitter.connect(slot)
-
-    def _images(self) -> list[Image]:
-        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
-        return [layer for layer in images if not layer.metadata.get(OWN, {}).get("measurement")]
-
-    def _layers_changed(self, _event: Any = None) -> None:
-        images = self._images()
-        chosen = self._form.image.layer()
-        if chosen not in images:
-            active = self._viewer.layers.selection.active
-            chosen = active if active in images else (images[-1] if images else None)
-        self._form.image.set_layers(images, chosen)
-        self._form.image.set_masks([layer for layer in self._viewer.layers if isinstance(layer, Labels)])
-        self._form.image.empty.tell(any(isinstance(layer, Labels) for layer in self._viewer.layers))
-        self._look.start(0)
+        self._viewer.dims.events.current_step.connect(self._tell_frame)
 
     def _image_is_other(self) -> None:
         """Look again at the chosen layer, which got other pixels, or another place."""
@@ -202,9 +143,8 @@ class Controller:
         if layer is not self._seen and not self.run.active:
             self._bar.clear()
         self._seen = layer
-        axes = "".join(self._form.image.axes.text().split()).lower()
         try:
-            picture = describe(layer, axes)
+            picture = self.image.picture()
         except ImageError as error:
             self._no_plan()
             self._form.image.show_error(f"{error}. {error.hint}", "axes")

@@ -37,7 +37,13 @@ SAMPLES = {"cells_2d": "Cells, 2D", "nuclei_3d": "Nuclei, 3D"}
 
 
 class ImageForm(Section):
-    """Picks an image; everything about it is shown once the controller has looked at it."""
+    """Picks an image; everything about it is shown once the controller has looked at it.
+
+    Parameters
+    ----------
+    maps : bool
+        For predictions: of all time points, and no objects to link.
+    """
 
     image_changed = Signal()
     """Another layer, or other axes of it: `set_picture` is due."""
@@ -48,7 +54,7 @@ class ImageForm(Section):
     level_changed = Signal()
     """Another level, or planes one by one; comes before `changed`, so that sizes can follow first."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, maps: bool = False) -> None:
         super().__init__("Image", parent)
         self._layers: list[Image] = []
         self.picture: Picture | None = None
@@ -61,19 +67,19 @@ class ImageForm(Section):
         self.channel = ChannelPicker()
         self._given: tuple[Any, tuple[int, ...]] = (None, ())  # channels as a spec named them, and which
         self._method = ""
-        self.stack = StackForm(self)
+        self.stack = StackForm(self, maps)
         self.skip = SkipForm(self)
         self.summary = Note("muted", self)
         self.axes_note = Note("muted", self)
         self._axes_given = False
         self.empty = _Empty(self)
         self.rows.addRow(self.empty)
-        self.add("image", "Layer", self.layers, "The image layer to segment")
-        self.add("path", "Path", self.path, "Open an OME-Zarr by its path; labels are written into it")
+        self.add("image", "Layer", self.layers, "The image layer to work on")
+        self.add("path", "Path", self.path, "Open an OME-Zarr by its path")
         self.rows.addRow(self.summary)
         self.add("axes", "Axes", self.axes, "One letter per axis: t time, c channel, z y x space")
         self.rows.addRow(self.axes_note)
-        self.add("level", "Level", self.level, "Resolution to segment; 0 is full")
+        self.add("level", "Level", self.level, "Resolution to work on; 0 is full")
         self.add("channels", "Channel", self.channel, "What the method gets to see")
         self.channel_note = Note("muted", self)
         self.rows.addRow(self.channel_note)

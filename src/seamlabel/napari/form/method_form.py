@@ -32,18 +32,27 @@ FIRST = "watershed"
 SIZE = "diameter"
 """The parameter that methods share, if they have it: it is a matter of the objects, not of the method."""
 
+VALUES = "Any function of your own: fn(tile) -> values, one or several per voxel."
+
 
 class MethodForm(Section):
-    """Backend and parameters; the parameters of each backend are kept while another one is looked at."""
+    """Backend and parameters; the parameters of each backend are kept while another one is looked at.
+
+    Parameters
+    ----------
+    maps : bool
+        Of backends that give predictions, without parameters that count for labels only.
+    """
 
     rebuilt = Signal()
     """There are other rows now."""
     measure_requested = Signal(bool)
     """A line is to be drawn over an object, or no longer; `set_diameter` is due then."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Method", parent)
-        known = [b for b in registry.backends().values() if b.kind == "labels"]
+    def __init__(self, parent: QWidget | None = None, maps: bool = False) -> None:
+        super().__init__("Model" if maps else "Method", parent)
+        self._maps = maps
+        known = [b for b in registry.backends().values() if (predicts(b) if maps else b.kind == "labels")]
         self._backends = {b.name: b for b in sorted(known, key=lambda b: bool(b.missing))}
         self._kept: dict[str, dict[str, Any]] = {}
         self._size: float | None = None  # as it was entered last, for any method
@@ -54,7 +63,7 @@ class MethodForm(Section):
         self.measure: QPushButton | None = None
         self.params: ParamsForm | None = None
         self.arguments: FunctionFields | None = None
-        self.add("backend", "", _row(self.combo, self.presets), "How tiles are segmented")
+        self.add("backend", "", _row(self.combo, self.presets), "What tiles are given to")
         self.rows.itemAt(0).widget().setAccessibleName("Method")
         self.combo.setAccessibleName("Method")
         self.rows.addRow(self.install)
@@ -204,7 +213,8 @@ class MethodForm(Section):
         record = self._backends.get(name)
         self.presets.set_backend(name)
         self.install.say(record.install if record is not None and record.missing else "")
-        self.about.say(record.description if record is not None else "")
+        about = record.description if record is not None else ""
+        self.about.say(VALUES if self._maps and name == "function" else about)
         if record is not None and not record.missing:
             self._add_params(record)
         self.rebuilt.emit()
@@ -216,7 +226,7 @@ class MethodForm(Section):
         if SIZE in {field.name for field in fields(kind)}:
             self.measure = beside[SIZE] = _measure_button()
             self.measure.toggled.connect(self.measure_requested)
-        self.params = ParamsForm(kind, beside=beside, unless_set=record.whole_object)
+        self.params = ParamsForm(kind, beside=beside, unless_set=record.whole_object, labels=not self._maps)
         self.params.setObjectName(record.name)
         self.params.setValue(self._kept.get(record.name, {}))
         if self._size is not None:
@@ -234,6 +244,11 @@ class MethodForm(Section):
         size = self.params.value().get(SIZE)
         self._size = size if size is not None else self._size
         self.changed.emit()
+
+
+def predicts(record: Backend) -> bool:
+    """Return whether a backend gives predictions, or is the user's own function, which may."""
+    return bool(record.maps) or record.name == "function"
 
 
 class _Install(QWidget):

@@ -103,6 +103,8 @@ class ParamsForm(Section):
         Widgets to put into the row of a parameter, by its name.
     unless_set : collection of str
         Parameters that have no row as long as they have their defaults.
+    labels : bool
+        Have rows for parameters that say how labels are made of predictions, too.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class ParamsForm(Section):
         parent: QWidget | None = None,
         beside: Mapping[str, QWidget] = MappingProxyType({}),
         unless_set: Collection[str] = (),
+        labels: bool = True,
     ) -> None:
         super().__init__("", parent)
         self._widgets: dict[str, Any] = {}
@@ -121,7 +124,7 @@ class ParamsForm(Section):
         self.defaults: dict[str, Any] = {}
         hints = get_type_hints(kind, include_extras=True)
         rows = [(field, hints[field.name], options(hints[field.name])) for field in fields(kind)]
-        rows = [row for row in rows if row[2].get("in_form", True)]
+        rows = [row for row in rows if row[2].get("in_form", True) and (labels or not row[2].get("labels"))]
         rare = [row for row in rows if row[2].get("advanced")]
         self._rare = {field.name for field, _, _ in rare}
         self.more = fold_button("More", "Show or hide parameters that are seldom needed")
@@ -159,7 +162,10 @@ class ParamsForm(Section):
     def _show_hidden(self, *_: Any) -> None:
         hidden = self._hidden if self.more.isChecked() else self._hidden | self._rare
         for name in {*self._hidden, *self._rare, *self._when}:
-            counts = all(self._value(other) in those for other, those in self._when.get(name, {}).items())
+            when = {
+                other: those for other, those in self._when.get(name, {}).items() if other in self._widgets
+            }
+            counts = all(self._value(other) in those for other, those in when.items())
             wanted = name not in hidden or self._value(name) != self.defaults.get(name)
             self.show_row(f"params.{name}", counts and wanted)
 

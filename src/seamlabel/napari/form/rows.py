@@ -74,7 +74,7 @@ def style(theme_type: str) -> str:
 
 ELSEWHERE = {
     r" ?\(--[\w-]+\)": "",
-    r"overwrite=True": "tick Overwrite",
+    r"(--overwrite, )?overwrite=True": "tick Overwrite",
     r"output='[^']*'": "another place under Where",
     r"See: seamlabel backends.*": "",
 }

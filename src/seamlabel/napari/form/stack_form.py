@@ -110,16 +110,23 @@ class TimeRow(QWidget):
 
 
 class StackForm(Section):
-    """Time and z of an image that has them; part of the image section."""
+    """Time and z of an image that has them; part of the image section.
+
+    Parameters
+    ----------
+    maps : bool
+        For predictions: of all time points, and no objects to link.
+    """
 
     planes_changed = Signal()
     """Planes one by one or not: comes before `changed`, since other axes are tiled then."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, maps: bool = False) -> None:
         super().__init__("", parent)
+        self._maps = maps
         self.time = TimeRow()
         self.way = combo_box()
-        self.way.addItems(WAYS)
+        self.way.addItems(WAYS[:LINKED] if maps else WAYS)
         self.link = QDoubleSpinBox()
         self.link.setRange(0.01, 1.0)
         self.link.setSingleStep(0.05)
@@ -146,8 +153,9 @@ class StackForm(Section):
         self.show_row("planes", self._deep)
         times = [n for n, a in zip(info.shape, info.axes, strict=True) if a.kind == "time"] if info else []
         self.time.set_count(times[0] if times else 1)
-        self.show_row("time", bool(times) and times[0] > 1)
-        self.setVisible(self._deep or (bool(times) and times[0] > 1))
+        timed = bool(times) and times[0] > 1 and not self._maps
+        self.show_row("time", timed)
+        self.setVisible(self._deep or timed)
 
     def values(self) -> dict[str, Any]:
         """Return the fields of the spec that these rows decide; none for an image without planes."""

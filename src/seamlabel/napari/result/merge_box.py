@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QSizePolicy, QSpinBox, QWidget
 
+from seamlabel.napari.form.number_slider import NumberSlider
 from seamlabel.napari.form.rows import Note, Section, combo_box
-from seamlabel.napari.result.match_slider import MatchSlider
 from seamlabel.napari.result.sizes import size_text, size_unit
 from seamlabel.napari.run.progress import many
 
@@ -45,7 +45,7 @@ class MergeBox(Section):
         self._control: ResultControl | None = None
         self._filling = False
         self.rule = combo_box()
-        self.match, self.link = MatchSlider(), MatchSlider()
+        self.match, self.link = NumberSlider(), NumberSlider()
         self.smallest, self.largest = _size_box(), _size_box()
         self.border = QCheckBox("Remove objects at the border")
         self.sizes, self.count, self.state = Note(), Note(), Note("warning")

@@ -19,15 +19,22 @@ STEPS = 1000
 
 
 class RunBar(QWidget):
-    """Buttons, bar and texts; the controller says what they show."""
+    """Buttons, bar and texts; the controller says what they show.
+
+    Parameters
+    ----------
+    what : str
+        What Run does.
+    """
 
     run_requested = Signal()
     pause_requested = Signal()
     """Pause or go on, whichever the button says."""
     cancel_requested = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, what: str = "Segment the whole image", parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._what = what
         self.status = Note("muted", self)
         self.memory = Note("warning", self)
         self.bar = QProgressBar()
@@ -64,7 +71,7 @@ class RunBar(QWidget):
     def offer_resume(self, going_on: bool) -> None:
         """Say whether Run goes on with an unfinished run."""
         self.run_button.setText("Resume" if going_on else "Run")
-        what = "Go on with the unfinished run" if going_on else "Segment the whole image"
+        what = "Go on with the unfinished run" if going_on else self._what
         self.run_button.setToolTip(f"{what} (Ctrl+Enter)")
 
     def begin(self) -> None:

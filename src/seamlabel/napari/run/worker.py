@@ -108,6 +108,11 @@ class RunWorker(QObject):
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def look(self) -> None:
+        """Tell what happened by now; for runs that may be silent for long, whose last event would wait."""
+        if self._batch:
+            self._take()
+
     def _run(self) -> None:
         give_way()
         try:
