@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seamlabel import __version__
 from seamlabel.errors import OutputError
 from seamlabel.io.ngff.chunkfiles import ChunkFiles
 from seamlabel.io.ngff.documents import group_format, make_group, write_attributes
@@ -32,6 +33,16 @@ if TYPE_CHECKING:
 
     Window = dict[int, tuple[float, float]]
     """Lowest and highest value by channel."""
+
+_AVERAGED = {
+    "type": "mean",
+    "metadata": {
+        "description": "the mean of the voxels that a voxel stands for",
+        "method": "seamlabel.io.ngff.pyramid.area_mean",
+        "version": __version__,
+    },
+}
+"""How coarser levels are made: strict validators want to know."""
 
 
 class ImageWriter:
@@ -143,7 +154,7 @@ class ImageWriter:
         for i, level in enumerate(self.plan.levels):
             scale, moved = level.place(self.plan.scale)
             placed.append((str(i), scale, tuple(a + b for a, b in zip(start, moved, strict=True))))
-        image = multiscale(self.folder.name.split(".")[0], self.plan.axes, placed)
+        image = multiscale(self.folder.name.split(".")[0], self.plan.axes, placed) | _AVERAGED
         more = {"omero": _omero(channels, window, np.dtype(self.plan.dtype))} if channels else {}
         write_attributes(self.folder, group_attributes(self.plan.zarr_format, image, more))
 
