@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.blending.test_patch_grid import grids
 
 from seamlabel.blending.blend import Blend
-from seamlabel.blending.windows import Border, PatchWeights, gaussian
+from seamlabel.blending.windows import Border, PatchWeights, gaussian, hann
 from seamlabel.errors import SeamlabelError
 from seamlabel.patch_grid import PatchGrid
 
@@ -210,8 +210,8 @@ def test_integers_are_rounded_and_clipped_and_no_number_is_no_zero():
     assert np.isnan(out).all()
 
 
-def test_a_gaussian_that_is_an_array_weighs_as_windows_do():
-    grid, found = PatchGrid((14, 13, 15), (8, 8, 8), (5, 5, 5)), []
+def test_a_gaussian_that_is_an_array_weighs_as_windows_do_away_from_the_ends():
+    grid, found = PatchGrid((40, 38, 8), (8, 8, 8), (5, 5, 5)), []
     line = gaussian(8)
     for weights in ["gaussian", line[:, None, None] * line[:, None] * line]:
         blend = Blend(grid, np.zeros((2, *grid.shape), np.float32), weights)
@@ -219,7 +219,19 @@ def test_a_gaussian_that_is_an_array_weighs_as_windows_do():
             blend.add(patch.number, noisy(patch))
         blend.finish()
         found.append(blend.outs["mean"])
-    assert np.allclose(*found, atol=1e-5)
+    inside = (..., slice(8, -8), slice(8, -8), slice(None))
+    assert np.allclose(found[0][inside], found[1][inside], atol=1e-5)
+
+
+@pytest.mark.parametrize("window", [gaussian, hann, lambda n: gaussian(n) + 0.1])
+def test_patches_weigh_fully_up_to_the_ends_of_the_array_where_nothing_was_cut_off(window):
+    grid = PatchGrid((120,), (64,), (40,))  # from 0, 40 and 56 on
+    weights, line = PatchWeights(grid, window), window(64)
+    first, middle, last = (weights.of(patch.index, patch.box) for patch in grid)
+    assert np.allclose(first[:40], 1)
+    assert np.isclose(last[103 - 56] / middle[103 - 40], line[32] / line[63], rtol=1e-3)
+    assert np.isclose(first[41] / middle[1], line[41] / line[1], rtol=1e-3)
+    assert np.allclose(last[104 - 56 :], 1)
 
 
 def test_patches_in_raster_order_are_not_kept_where_that_is_said():

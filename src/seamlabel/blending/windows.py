@@ -87,7 +87,7 @@ class PatchWeights:
     weights : str, Border, callable or array
         ``"crop"``: each voxel comes from the one patch in whose middle it lies; ``"gaussian"``,
         ``"hann"``, ``"flat"``; a `Border`; a function of a length that returns a window along an axis; or
-        an array of the patch's shape.
+        an array of the patch's shape, which is taken as it is.
 
     Raises
     ------
@@ -188,8 +188,12 @@ class PatchWeights:
             return self._border(axis, span, length)
         make = _KINDS[self.weights] if isinstance(self.weights, str) else self.weights
         # a patch that was cut short has the window of a whole one, cut short
-        window = np.asarray(make(self.grid.patch[axis]), np.float64)
-        whole = _checked(window, (self.grid.patch[axis],))
+        window = np.array(make(self.grid.patch[axis]), np.float64)
+        whole, middle = _checked(window, (self.grid.patch[axis],)), self.grid.patch[axis] // 2
+        if span.start <= 0:  # the array ends there, nothing was cut off: the patch knows as much as it can
+            whole[:middle] = whole[middle]
+        if span.stop >= self.grid.shape[axis]:
+            whole[middle:] = whole[middle]
         cut: NDArray[np.float64] = np.maximum(whole[:length], _LEAST)
         return cut
 
