@@ -201,6 +201,8 @@ def _steps(given: dict[str, Any]) -> Iterator[MapStarted | MapTile | Blended]:
     path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
     place = image if path is None else path
     given["context"] = _context(given["context"])
+    if given["batch"] < 1:
+        raise SpecError([Problem("batch", f"{given['batch']} tiles", "Give 1 or more")])
     plan, predictor, mask = _planned(given, image_info(place, axes=given["axes"]))
     source = open_source(place, plan.info, given["level"], plan.channels)
     try:
@@ -225,13 +227,15 @@ def _planned(given: dict[str, Any], info: Any) -> tuple[Plan, Any, Any]:
             )
     fields, function = _named(params or {}) if model == "function" else method_fields(model, params)
     skip, mask = skip_fields(given["skip_empty"])
-    wishes = {
-        name: given[name] for name in ("level", "channels", "tile_shape", "overlap", "workers", "skip_level")
-    }
+    wishes = {name: given[name] for name in _FIELDS}
     across = given["context"] is not None and given["context"].axis == "z" and "z" in info.names
     wishes["planes"] = given["planes"] or across
     spec = RunSpec(**fields, **wishes, skip_empty=skip, merge=MergeSpec(rule="touching"))
     return resolve(spec, info), function, mask
+
+
+_FIELDS = ("level", "channels", "tile_shape", "overlap", "workers", "retries", "skip_level")
+"""Arguments that are fields of a `RunSpec`, which checks them."""
 
 
 def _named(params: Any) -> tuple[dict[str, Any], Any]:

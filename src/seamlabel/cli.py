@@ -123,7 +123,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _OPTIONS = {"tile_shape": "--tile", "merge.rule": "--merge", "again": "--again"}
-_OPTIONS |= {name: f"--{name}" for name in convert_command.OPTIONS}
+_OPTIONS |= {
+    name: f"--{name.replace('_', '-')}" for name in (*convert_command.OPTIONS, *blend_command.OPTIONS)
+}
 _Subs = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
