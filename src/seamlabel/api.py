@@ -15,7 +15,7 @@ from seamlabel.engine.skipping import skip_fields
 from seamlabel.errors import Problem, SpecError
 from seamlabel.functions import target_of
 from seamlabel.io.ngff.images import write_image
-from seamlabel.io.opened import as_source
+from seamlabel.io.opened import Opened, as_source
 from seamlabel.io.sources import image_info
 from seamlabel.overlap_needs import with_overlap
 from seamlabel.plan import resolve
@@ -175,15 +175,19 @@ def _carried_out(given: dict[str, Any]) -> Result:
     output, table = given["output"], given["table"]
     image = as_source(given["image"], given["axes"])
     given["table"] = table_field(table)  # those that a RunSpec has go there under their own names
-    path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
     target = None if output is None else os.fspath(output)
-    info = image_info(image if path is None else path, axes=given["axes"], output=target)
+    held = None if isinstance(image, str | os.PathLike) else image
+    # a run of a file can go on where its labels have a place
+    again = held is None or (isinstance(held, Opened) and output is not None)
+    named = again and isinstance(given["image"], str | os.PathLike)
+    path = os.fspath(given["image"]) if named else None
+    info = image_info(image, axes=given["axes"], output=target)
     wishes, handed = _wishes(given, info)
     spec = RunSpec(**{**wishes, "image": path, "output": target})
     plan = (planned if given["unfinished"] == "resume" else resolve)(spec, info)
-    plan = with_overlap(plan, image if path is None else path, handed["segmenter"])
+    plan = with_overlap(plan, image, handed["segmenter"])
     handed |= {name: given[name] for name in ("keep", "unfinished", "progress", "on_event")}
-    return carry_out(plan, image=None if path else image, measure=bool(table), retry=True, **handed)
+    return carry_out(plan, image=held, measure=bool(table), retry=True, **handed)
 
 
 def method_fields(backend: str | Segmenter, params: Any) -> tuple[dict[str, Any], Segmenter | None]:

@@ -23,7 +23,7 @@ def add_command(subs: Any) -> None:
     add: ArgumentParser = subs.add_parser(
         "blend", help="predictions as a map, without seams", description=about
     )
-    add.add_argument("image", metavar="IMAGE", help="an OME-Zarr")
+    add.add_argument("image", metavar="IMAGE", help="an OME-Zarr, TIFF, HDF5, …")
     add.add_argument("out", metavar="OUT.zarr", help="the map; what was cut short goes on")
     add_method(add)
     _add_tiles(add)
@@ -89,6 +89,7 @@ def command(args: Namespace) -> int:
 def _asked(args: Namespace) -> dict[str, Any]:
     """Return the options as `blend` takes them."""
     return {
+        "axes": args.axes,
         "level": args.level or 0,
         "channels": commands.channels(args.channels) if args.channels else None,
         "planes": bool(args.planes),

@@ -130,7 +130,7 @@ def check_output(spec: RunSpec, info: ImageInfo, problems: list[Problem]) -> Non
     """Note what keeps the labels from being written."""
     if spec.image is None and spec.output is None:
         return
-    where = spec.output or info.path
+    where = spec.output or info.path or spec.image
     if not info.writable:
         fix = "Choose another output" if spec.output else "Give an output of its own, such as labels.zarr"
         problems.append(Problem("output", f"labels cannot be written into {where}", fix))

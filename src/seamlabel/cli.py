@@ -146,8 +146,10 @@ def _add_backends(subs: _Subs) -> None:  # type: ignore[valid-type]
 
 
 def _add_segment(subs: _Subs) -> None:  # type: ignore[valid-type]
-    add = subs.add_parser("segment", help="segment an OME-Zarr tile by tile")  # type: ignore[attr-defined]
-    add.add_argument("image", nargs="?", metavar="IMAGE", help="an OME-Zarr; may come from --spec")
+    add = subs.add_parser("segment", help="segment an image tile by tile")  # type: ignore[attr-defined]
+    add.add_argument(
+        "image", nargs="?", metavar="IMAGE", help="an OME-Zarr; with --output also TIFF, HDF5, …"
+    )
     add.add_argument("--spec", metavar="RUN.json", help="a run file; other options change it")
     overlap_command.add_method(add)
     _add_objects(add)

@@ -89,9 +89,9 @@ def segment(args: Namespace) -> int:
 
     spec = _spec(args)
     if spec.image is None:
-        raise SpecError([Problem("image", "none given", "Give the path of an OME-Zarr")])
+        raise SpecError([Problem("image", "none given", "Give the path of an OME-Zarr, or of another file")])
     goes_on = not (args.restart or args.plan)
-    plan = (planned if goes_on else resolve)(spec, image_info(spec.image, output=spec.output))
+    plan = (planned if goes_on else resolve)(spec, image_info(spec.image, axes=spec.axes, output=spec.output))
     plan = with_overlap(plan, spec.image)
     if args.save_spec:
         save_run_file(args.save_spec, spec)
@@ -124,7 +124,7 @@ def _try_parts(plan: Plan) -> None:
 
 
 _SAME = (
-    *("image", "level", "planes", "min_size", "max_size", "drop_border", "skip_empty", "skip_level"),
+    *("image", "axes", "level", "planes", "min_size", "max_size", "drop_border", "skip_empty", "skip_level"),
     *("fill_holes", "table", "steps"),
     *("name", "output", "overwrite", "executor", "scheduler", "workers", "retries", "timeout"),
 )
@@ -227,9 +227,9 @@ def _numbers(field: str, text: str) -> tuple[int, ...]:
 
 def view(args: Namespace) -> int:
     """Open an image in napari."""
-    from seamlabel.io.sources import image_info
+    from seamlabel.io.ngff.model import open_image
 
-    image_info(args.image)  # a wrong path is told here, not in a window
+    open_image(args.image)  # a wrong path is told here, not in a window
     if not _has_display():
         raise SeamlabelError("there is no display to open napari on", "Use a machine with a screen")
     try:

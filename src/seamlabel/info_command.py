@@ -28,7 +28,8 @@ def add_commands(subs: Any) -> None:
     """Add the commands to those of the command line."""
     about = "what a store holds, and what is wrong with it: an image, a plate, a collection"
     add = subs.add_parser("info", help="what an OME-Zarr holds, and what is wrong with it", description=about)
-    add.add_argument("image", metavar="IMAGE", help="folder, zip or address")
+    add.add_argument("image", metavar="IMAGE", help="folder, zip or address; or another file")
+    add.add_argument("--axes", metavar="ZYX", help="of a file that does not say them")
     add.add_argument("--json", action="store_true", help="as JSON")
     add.set_defaults(command=info)
     about = (
@@ -60,6 +61,7 @@ def info(args: Namespace) -> int:
     from seamlabel.io.journal import unfinished_runs
     from seamlabel.io.ngff.nodes import Node
     from seamlabel.io.ngff.validate import kind_of
+    from seamlabel.io.opened import Opened, opened
 
     place = Path(args.image).expanduser()
     if not place.exists() and (runs := unfinished_runs(place)):  # an output that no run has made yet
@@ -69,6 +71,8 @@ def info(args: Namespace) -> int:
         print(f"{place}: not there yet")
         _print_rest(runs, [], [])
         return 0
+    if isinstance(held := opened(args.image, args.axes), Opened):
+        return _file(str(place), held.info, args.json)
     node = Node.at(args.image)
     kind = kind_of(node)
     if kind in ("plate", "well", "series"):
@@ -76,6 +80,17 @@ def info(args: Namespace) -> int:
     if kind in ("", "labels"):
         return _labels_alone(node, args.json)
     return _one(node, kind, args.json)
+
+
+def _file(path: str, image: ImageInfo, as_json: bool) -> int:
+    """Tell of a file that is no OME-Zarr."""
+    if as_json:
+        print(json.dumps({**asdict(image), "kind": "file", "path": path}, indent=2))
+        return 0
+    print(f"{path}: no OME-Zarr, but it can be read; {image.dtype}")
+    print("\n".join(_describe(image, [], [])))
+    print("writable   no: give --output for the labels; or convert it: seamlabel convert")
+    return 0
 
 
 def _many(node: Node, kind: str, as_json: bool) -> int:

@@ -23,6 +23,7 @@ def add_method(add: ArgumentParser) -> None:
     method.add_argument("--function", metavar="FILE.py:FN", help="your own fn(tile) -> labels")
     method.add_argument("--level", type=int, metavar="N", help="resolution level, 0 = full")
     method.add_argument("--channels", metavar="A,B", help="names or numbers")
+    method.add_argument("--axes", metavar="ZYX", help="of a file that does not say them, as they lie in it")
     method.add_argument("--planes", action="store_true", default=None, help="plane by plane across z, in 2D")
 
 
@@ -30,7 +31,7 @@ def add_command(subs: Any) -> None:
     """Add the command to those of the command line."""
     about = "how much overlap and alignment a method needs on an image, and whether any overlap will do"
     add = subs.add_parser("measure-overlap", help="how much overlap a method needs", description=about)
-    add.add_argument("image", metavar="IMAGE", help="an OME-Zarr")
+    add.add_argument("image", metavar="IMAGE", help="an OME-Zarr, TIFF, HDF5, …")
     add_method(add)
     how = add.add_argument_group("how")
     how.add_argument("--places", type=int, metavar="N", default=4, help="places to look at; default 4")
@@ -44,7 +45,7 @@ def command(args: Namespace) -> int:
     """Measure, and print what the method needs and how to run it so."""
     from seamlabel.overlap_needs import measured
 
-    chosen = {"level": args.level, "planes": args.planes}
+    chosen = {"level": args.level, "planes": args.planes, "axes": args.axes}
     fields = {name: value for name, value in chosen.items() if value is not None}
     if args.channels:
         fields["channels"] = commands.channels(args.channels)

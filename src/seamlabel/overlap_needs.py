@@ -32,11 +32,12 @@ def measured(
     if places < 1 or not seconds > 0:
         field = "seconds" if places >= 1 else "places"
         raise SpecError([Problem(field, "it is not positive", "Give a larger number, or leave it out")])
+    axes = axes or spec.axes
     info = image_info(image, axes=axes)
     plan = resolve(
         spec.replace(image=None, output=None, overlap="auto", tile_shape="auto", region=None), info
     )
-    source = open_source(image, plan.info, spec.level, plan.channels)
+    source = open_source(image, plan.info, spec.level, plan.channels, axes=axes)
     work = measure_needs(plan, source, segmenter=segmenter, places=places, seconds=seconds)
     while True:
         try:

@@ -47,8 +47,8 @@ def as_python(spec: RunSpec, array_name: str = "image", axes: str | None = None)
     parts = [image]
     if spec.backend != RunSpec.model_fields["backend"].default:
         parts.append(_literal(spec.backend))
-    if axes is not None and spec.image is None:
-        parts.append(f"axes={_literal(axes)}")
+    if told := spec.axes or (axes if spec.image is None else None):
+        parts.append(f"axes={_literal(told)}")
     parts += [f"{name}={value}" for name, value in _keywords(spec)]
     lines.append(_call("result = seamlabel.segment", parts))
     return "\n".join(lines) + "\n"
@@ -63,7 +63,7 @@ def _keywords(spec: RunSpec) -> Iterator[tuple[str, str]]:
             yield from _merge(spec.merge)
         elif name == "skip_empty" and value == "mask":
             yield name, "mask"
-        elif name not in ("image", "backend", "params"):
+        elif name not in ("image", "axes", "backend", "params"):
             yield name, _literal(value)
 
 

@@ -167,7 +167,9 @@ class RunSpec(_Spec):
     Parameters
     ----------
     image : str or None
-        Path of an OME-Zarr; None for an array handed over in Python.
+        Path of an OME-Zarr, or of another file that has an `output`; None for an array handed over in Python.
+    axes : str or None
+        Letters of the axes of a file or array that does not say them, as they lie in it.
     backend : str
         Name in the registry.
     params : dict
@@ -238,6 +240,7 @@ class RunSpec(_Spec):
     """
 
     image: str | None = None
+    axes: str | None = None
     backend: str = "threshold"
     params: Params = Field(default_factory=dict)
     level: Natural = 0

@@ -205,7 +205,7 @@ def the_folder_above(folder):
     return Odd().write(folder / "image.zarr").parent
 
 
-@broken("is a file, an OME-Zarr is a folder", "Convert it")
+@broken("cannot be read", "Check the file")
 def a_tiff_file(folder):
     (folder / "image.tif").write_bytes(b"II*\0")
     return folder / "image.tif"

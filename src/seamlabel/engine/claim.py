@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RESTART, ACCEPT = "--restart, unfinished='restart'", "--accept-changes, accept_changes=True"
 CODE = ("method", "model", "packages")
 """Parts of an identity that may differ if the user says so: of tiles that are finished nothing changes."""
-_ANY = (*HOW, "overwrite", "image", "output")
+_ANY = (*HOW, "overwrite", "image", "axes", "output")
 """Fields of a spec that no label depends on, or that are compared in another way."""
 _WORDS = {
     "image": "the image has other axes, shapes, chunks or types",

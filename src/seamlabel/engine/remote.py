@@ -138,7 +138,8 @@ class Worker:
         if not folder.is_dir():
             msg = f"a worker does not see {folder}"
             raise OutputError(msg, "Give an image or output in a folder that all workers share")
-        source = open_source(given.image, plan.info, plan.spec.level, plan.channels, given.cache_bytes)
+        place = plan.info, plan.spec.level, plan.channels
+        source = open_source(given.image, *place, given.cache_bytes, plan.spec.axes)
         table = ObjectTable(plan, source) if given.table else None
         store = StagingStore(folder, plan.grid.read_shape)
         job = TileJob(plan, source, store, given.segmenter, given.mask, table, dict(given.known))

@@ -43,17 +43,21 @@ def reopen(plan: Plan, image: Any = None) -> Source | None:
     """
     try:
         if image is not None:
-            _check_same(image, plan.info)
+            _check_same(image, plan)
         given = plan.spec.image if image is None else image
-        return None if given is None else open_source(given, plan.info, plan.spec.level, plan.channels)
+        if given is None:
+            return None
+        return open_source(given, plan.info, plan.spec.level, plan.channels, axes=plan.spec.axes)
     except ImageError as error:
         if image is not None:
             raise SpecError([Problem("image", str(error), _FIX)]) from error
         raise ImageError(str(error), "Say where the image of the run is now: image=, --image") from error
 
 
-def _check_same(image: Any, info: ImageInfo) -> None:
-    found = image_info(image, axes=None if isinstance(image, str | os.PathLike) else info.names)
+def _check_same(image: Any, plan: Plan) -> None:
+    info = plan.info
+    axes = plan.spec.axes if isinstance(image, str | os.PathLike) else info.names
+    found = image_info(image, axes=axes)
     if _looks(found) != _looks(info):
         message = f"it is {_looks(found)}, the image of the run was {_looks(info)}"
         raise SpecError([Problem("image", message, _FIX)])

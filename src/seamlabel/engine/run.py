@@ -173,6 +173,7 @@ def _job(
         plan.spec.level,
         plan.channels,
         plan.cache_bytes,
+        plan.spec.axes,
     )
     table = ObjectTable(plan, source, on_table) if plan.spec.table or on_table else None
     job = TileJob(plan, source, NoStore(), segmenter, mask, table)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _CACHE_BYTES = 1 << 26
 _ZARR = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 _ZIPS = (".zip", ".ozx")
+_BY_NAME = (".h5", ".hdf5", ".hdf", ".ims", ".npz")
+"""Endings of files whose images have names; in others they have numbers."""
 _PLANES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy")
 
 
@@ -87,8 +89,9 @@ def as_source(
     ----------
     image : str, path or array
         An OME-Zarr or its address, a zarr array; a file: TIFF, HDF5, ``.npy``, a picture, or what bioio
-        reads; a folder of such, or with the pattern in one: ``"planes/img_z{z}.tif"``. Or an array: numpy
-        (a memmap too), zarr, dask, an HDF5 dataset, a torch tensor.
+        reads; of several images in one ``"scan.h5/raw/data"``, ``"scan.ome.tif/1"``; a folder of files, or
+        with the pattern in one: ``"planes/img_z{z}.tif"``. Or an array: numpy (a memmap too), zarr, dask,
+        an HDF5 dataset, a torch tensor.
     axes : str, optional
         Axis letters of a file or HDF5 dataset that does not say them, such as ``"tczyx"``.
     pattern, stack, series, dataset, gaps
@@ -118,6 +121,13 @@ def as_source(
     return image
 
 
+def opened(image: Any, axes: str | None = None) -> Any:
+    """Return what `as_source` opens of a file; folders, which are OME-Zarr, and arrays as they are."""
+    if isinstance(image, str | os.PathLike) and not os.path.isdir(os.path.expanduser(image)):
+        return as_source(image, axes)
+    return image
+
+
 def _again(path: str, axes: str | None, chosen: dict[str, Any]) -> Any:
     return as_source(path, axes, **chosen)
 
@@ -133,11 +143,25 @@ def _of_path(text: str, axes: str | None, chosen: dict[str, Any]) -> Any:
         return _opened(_stacked(path, axes, chosen), asked)
     if path.is_dir():
         return _of_zarr(text)
-    if path.is_file() and not text.lower().endswith(_ZIPS):
-        from seamlabel.io.convert.files import open_file
-
-        return _opened(open_file(text, _choice(axes, chosen)), asked)
+    if path.is_file():
+        return None if text.lower().endswith(_ZIPS) else _opened(_of_file(text, axes, chosen), asked)
+    file = next((parent for parent in path.parents if parent.is_file()), None)
+    if file is not None and not file.name.lower().endswith(_ZIPS):
+        part = path.relative_to(file).as_posix()
+        by_name = file.name.lower().endswith(_BY_NAME) or not part.isdecimal()
+        picked = {"dataset": part} if by_name else {"series": int(part)}
+        return _opened(_of_file(str(file), axes, {**chosen, **picked}), asked)
     return None
+
+
+def _of_file(text: str, axes: str | None, chosen: dict[str, Any]) -> Input:
+    from seamlabel.io.convert.files import open_file
+
+    try:
+        return open_file(text, _choice(axes, chosen))
+    except ImageError as error:  # it is told with options of conversion
+        hint = error.hint.replace(" by --dataset:", f", as {text}/NAME:").replace("--series ", f"{text}/")
+        raise ImageError(str(error), hint) from None
 
 
 def _holds_planes(path: Path) -> bool:

@@ -24,7 +24,7 @@ from seamlabel.io.ngff.documents import read_attributes
 from seamlabel.io.ngff.metadata import ngff_part
 from seamlabel.io.ngff.model import label_names, open_image
 from seamlabel.io.ngff.places import can_stage, local_path, obstacle
-from seamlabel.io.opened import Opened
+from seamlabel.io.opened import Opened, opened
 from seamlabel.order import SAMPLE_VOXELS
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ def image_info(
     Parameters
     ----------
     image : str, path-like or array
-        Path (``~`` is expanded) or address of an OME-Zarr, or anything with ``shape``, ``dtype`` and
-        ``__getitem__``.
+        Path (``~`` is expanded) or address of an OME-Zarr, another file that `as_source` reads, or
+        anything with ``shape``, ``dtype`` and ``__getitem__``.
     axes : str, optional
-        Axis letters of an array, in small or capital letters, such as ``"tczyx"``; by default
-        ``x``, ``yx``, ``zyx``.
+        Axis letters of an array or of a file that does not say them, such as ``"tczyx"``, in any case; by
+        default ``x``, ``yx``, ``zyx``.
     output : str or path-like, optional
         OME-Zarr of its own that gets the labels; may not exist yet. `labels` and `writable` of the
         result then describe that store.
@@ -67,6 +67,7 @@ def image_info(
     OutputError
         If `output` is remote, or an OME-Zarr image of another shape.
     """
+    image = opened(image, axes)
     if isinstance(image, str | os.PathLike):
         info = open_image(image).info
         if axes is not None and axes.lower() != info.names.lower():
@@ -248,8 +249,9 @@ class Source:
 
 
 def open_source(
-    image: Any, info: ImageInfo, level: int, channels: tuple[int, ...], cache_bytes: int = CACHE_BYTES
-) -> Source:
+    image: Any, info: ImageInfo, level: int, channels: tuple[int, ...],
+    cache_bytes: int = CACHE_BYTES, axes: str | None = None,
+) -> Source:  # fmt: skip
     """Open an image for reading tiles.
 
     Parameters
@@ -264,17 +266,19 @@ def open_source(
         Chosen channels; empty where the image has no channel axis.
     cache_bytes : int
         Memory for decoded chunks.
+    axes : str, optional
+        As `image_info` was given them.
 
     Raises
     ------
     ImageError
         If the image cannot be opened, or is no longer as `info` says.
     """
-    opened = image.array if isinstance(image, Opened) else image
-    arrays = open_image(image).arrays if isinstance(image, str | os.PathLike) else (opened,)
+    image = opened(image, axes)
+    held = image.array if isinstance(image, Opened) else image
+    arrays = open_image(image).arrays if isinstance(image, str | os.PathLike) else (held,)
     shapes = tuple(tuple(array.shape) for array in arrays)
-    if shapes != tuple(entry.shape for entry in info.levels):
-        planned = tuple(entry.shape for entry in info.levels)
+    if shapes != (planned := tuple(entry.shape for entry in info.levels)):
         msg = f"the image has levels of shape {shapes} now, it was planned with {planned}"
         raise ImageError(msg, "Plan the run again")
     cache = ChunkCache(cache_bytes)

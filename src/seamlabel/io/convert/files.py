@@ -66,7 +66,8 @@ def open_file(path: str, choice: Choice) -> Input:
         return packaged.of_bioio(path, choice)
     except ImageError as error:
         known = ", ".join(end for ends, _ in readers for end in ends)
-        raise ImageError(f"{path}: its ending is none of {known}; {error}", error.hint) from None
+        hint = f"{error.hint}; or save it as TIFF or OME-Zarr"
+        raise ImageError(f"{path}: its ending is none of {known}; {error}", hint) from None
 
 
 def open_array_input(array: Any, axes: str | None) -> Input:
