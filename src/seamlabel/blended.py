@@ -98,7 +98,7 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
     model : str or callable
         A backend that predicts (``"torch"``, ``"bioimageio"``; ``"function"`` with the params ``target``,
         ``"file.py:name"``, and ``keywords``), or a function ``fn(tile) -> values`` of
-        shape (outputs, *tile) or tile; or a pair of these and of their variances.
+        shape (outputs, *tile) or tile; or a tuple of these and of their variances.
     params, axes, level, channels, planes
         As for `seamlabel.segment`.
     tile_shape, overlap

@@ -189,6 +189,19 @@ def test_voxels_that_are_in_no_patch_get_what_is_said():
     assert (out[:20] == 200).all()
 
 
+@pytest.mark.parametrize(
+    ("missing", "dtype"), [(-1, "uint8"), (256, "uint8"), (0.5, "int16"), (np.nan, "int32")]
+)
+def test_what_an_output_cannot_hold_is_refused_for_missing_voxels_before_any_patch(missing, dtype):
+    grid = PatchGrid((12,), (8,), (4,))
+    with pytest.raises(
+        ValueError, match=f"missing={missing} is no value of the output 'mean', which is {dtype}"
+    ):
+        Blend(grid, np.zeros(12, dtype), missing=missing)
+    Blend(grid, np.zeros(12, np.float32), missing=missing)
+    Blend(grid, np.zeros(12, dtype), missing=255 if dtype == "uint8" else -7)
+
+
 def test_integers_are_rounded_and_clipped_and_no_number_is_no_zero():
     grid = PatchGrid((12,), (8,), (4,))
     for values, expected in [(300.0, 255), (-4.0, 0), (7.6, 8)]:

@@ -96,3 +96,33 @@ def test_maps_that_belong_together_go_on_together(tmp_path, monkeypatch):
             blend(image, np.copy, output=tmp_path / "m.zarr", **ask)
     found = blend(image, np.copy, output=tmp_path / "m.zarr", **ask)
     assert np.allclose(found.values["mean"][:], image, atol=1e-6)
+
+
+@pytest.mark.parametrize("finalize", [None, "argmax", lambda block: block[:2] + 1])
+def test_no_tile_is_predicted_only_to_see_what_a_map_has_that_goes_on(tmp_path, finalize):
+    calls = tmp_path / "calls"
+
+    def model(tile):
+        with calls.open("a") as file:  # what a function holds tells it from others
+            file.write("x")
+        return np.stack([tile, tile * 2, 3 * tile])
+
+    def stopped(after, **more):
+        def stop(done, total):
+            if done == after:
+                raise KeyboardInterrupt
+
+        calls.write_text("")
+        with pytest.raises(KeyboardInterrupt):
+            blend(PIXELS, model, output=tmp_path / "m.zarr", on_tile=stop, **{**ask, **more})
+        return len(calls.read_text())
+
+    ask = {"tile_shape": 64, "overlap": 8, "finalize": finalize, "workers": 1}
+    ask["stats"] = ("mean", "disagreement")
+    whole = blend(PIXELS, model, **ask).values
+    assert stopped(12) == 13
+    assert stopped(1) == 1
+    assert stopped(1, skipped=1.0, overwrite=True) == 2  # of another request: it is looked at anew
+    found = blend(PIXELS, model, output=tmp_path / "m.zarr", **ask, skipped=1.0).values
+    for name, values in whole.items():
+        assert np.array_equal(np.asarray(found[name]), values)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from tests.blending.test_patch_grid import grids
 
+import seamlabel
 from seamlabel.blending.blend import Blend
 from seamlabel.blending.padding import Padded
 from seamlabel.blending.predicting import predict
-from seamlabel.errors import TileError
+from seamlabel.errors import BackendError, TileError
 from seamlabel.patch_grid import PatchGrid
 
 IMAGE = np.random.default_rng(0).random((90, 120)).astype(np.float32)
@@ -136,3 +137,38 @@ def test_no_more_patches_are_ahead_than_workers_need():
         most = max(most, len(blend._held))
     assert len(seen) == len(grid)
     assert most <= 4
+
+
+def test_the_patch_of_a_batch_that_fails_is_named_and_a_batch_that_is_too_large_is_told():
+    grid = PatchGrid(IMAGE.shape, (30, 30))
+    bad = IMAGE[grid[5].box.slices].sum()
+
+    def shaky(tiles):
+        if bad in tiles.sum((1, 2)):
+            raise RuntimeError("a bad one")
+        return tiles
+
+    def small(tiles):
+        if len(tiles) > 2:
+            raise MemoryError("too much")
+        return tiles
+
+    for workers in (1, 3):
+        with pytest.raises(TileError, match="tile 5: RuntimeError: a bad one"):
+            run(grid, shaky, batch=4, workers=workers)
+    with pytest.raises(
+        TileError, match=r"tile 0: MemoryError: too much \(in a batch with 4, 8, 1; each"
+    ) as told:
+        run(grid, small, batch=4)
+    assert told.value.hint == "Ask for smaller batches"
+
+
+@pytest.mark.parametrize("answer", [lambda t: [t, t], lambda t: [t], lambda t: (t, t, t)])
+def test_an_answer_that_could_be_outputs_or_variances_is_refused(answer):
+    grid, said = PatchGrid(IMAGE.shape, (30, 30)), "(values, variances)"
+    with pytest.raises(TileError, match=r"the model answers with a (list|tuple) of \d"):
+        run(grid, answer)
+    for batch in (1, 2):
+        with pytest.raises(BackendError, match="the model answers with a") as told:
+            seamlabel.blend(IMAGE, answer, tile_shape=30, overlap=0, batch=batch)
+        assert said in told.value.hint

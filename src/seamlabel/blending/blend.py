@@ -61,7 +61,7 @@ class Blend:
     Raises
     ------
     ValueError
-        If shapes, weights or stats do not fit; or voxels are in no patch and `missing` is "error".
+        If shapes, weights, stats or `missing` do not fit; or voxels are in no patch and `missing` is "error".
     """
 
     def __init__(  # noqa: PLR0913 - one object, options by name
@@ -85,7 +85,7 @@ class Blend:
         self._float = np.dtype(np.float64 if precise else np.float32)
         first = next(iter(self.outs.values()))
         self.blocks = Blocks(grid, self.weights, block_shape(first, grid), raster)
-        check_outputs(grid, stats, self.outs, finalize)
+        check_outputs(grid, stats, self.outs, finalize, missing)
         if missing == "error" and self.blocks.covered().shape != grid.shape:
             msg = f"edge '{grid.edge}' leaves voxels in no patch: say what they get, such as missing=0"
             raise ValueError(msg)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seamlabel.errors import TileError
+from seamlabel.errors import BackendError, TileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -46,8 +46,9 @@ def predict(
     read : callable
         ``read(box)`` gives the pixels of a patch, shape (channels, *patch) or patch.
     model : callable
-        Returns values of shape (outputs, *patch) or patch; or a pair of these and of their variances. For
-        a batch it gets and returns arrays with an axis for the patches in front.
+        Returns values of shape (outputs, *patch) or patch; or a tuple of these and of their variances. For
+        a batch it gets and returns arrays with an axis for the patches in front. A list is refused: it
+        could be either.
     workers : int
         Threads that read and predict.
     retries : int
@@ -62,7 +63,7 @@ def predict(
     Raises
     ------
     TileError
-        If a patch fails; says which, and why.
+        If a patch fails; says which, and why. Of a batch that fails each patch is tried by itself.
     """
     work = _Work(blend, read, model, retries, skip, skipped, batch)
     groups = _groups(blend.needed(), max(1, batch))
@@ -89,6 +90,23 @@ def _several(work: _Work, groups: Iterator[list[int]], workers: int) -> Iterator
         finally:
             for _, future in running:
                 future.cancel()
+
+
+def answered(answer: Any) -> tuple[Any, Any]:
+    """Return values and variances (or None) of what a model says.
+
+    Raises
+    ------
+    BackendError
+        If it is a list.
+    """
+    if isinstance(answer, list):
+        msg = f"the model answers with a list of {len(answer)}: are these outputs, or values and variances?"
+        raise BackendError(msg, "Return one array, np.stack([...]), or a tuple: (values, variances)")
+    if isinstance(answer, tuple) and len(answer) != 2:
+        msg = f"the model answers with a tuple of {len(answer)}"
+        raise BackendError(msg, "Return one array of all outputs, or a tuple: (values, variances)")
+    return answer if isinstance(answer, tuple) else (answer, None)
 
 
 def _groups(numbers: Iterator[int], size: int) -> Iterator[list[int]]:
@@ -121,8 +139,21 @@ class _Work:
                 return self._predict(group)
             except Exception as error:  # a model raises what it likes
                 if not left:
-                    raise TileError(group[0], f"{type(error).__name__}: {error}") from error
+                    raise self._blamed(group, error) from error
         return None
+
+    def _blamed(self, group: list[int], error: Exception) -> TileError:
+        """Return an error that names the patch; of a batch it is looked for one by one."""
+        told = f"{type(error).__name__}: {error}"
+        if len(group) == 1:
+            return TileError(group[0], told)
+        for number in group:
+            try:
+                self._predict([number])
+            except Exception as one:  # noqa: BLE001 - a model raises what it likes
+                return TileError(number, f"{type(one).__name__}: {one}")
+        msg = f"{told} (in a batch with {', '.join(map(str, group[1:]))}; each by itself is predicted)"
+        return TileError(group[0], msg, "Ask for smaller batches")
 
     def _predict(self, group: list[int]) -> None:
         wanted = []
@@ -136,7 +167,7 @@ class _Work:
             return
         pixels = [self.read(self.blend.grid[number].box) for number in wanted]
         answer = self.model(np.stack(pixels) if self.batch > 1 else pixels[0])
-        values, variances = answer if isinstance(answer, tuple) else (answer, None)
+        values, variances = answered(answer)
         for place, number in enumerate(wanted):
             one = values[place] if self.batch > 1 else values
             spread = None if variances is None else variances[place] if self.batch > 1 else variances

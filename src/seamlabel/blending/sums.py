@@ -117,8 +117,10 @@ class Sums:
         return found
 
 
-def check_outputs(grid: PatchGrid, stats: tuple[str, ...], outs: Mapping[str, Any], finalize: Any) -> None:
-    """Raise ValueError if outputs are not those of the stats, or have other shapes than the grid."""
+def check_outputs(
+    grid: PatchGrid, stats: tuple[str, ...], outs: Mapping[str, Any], finalize: Any, missing: Any
+) -> None:
+    """Raise ValueError if outputs are not those of the stats, have other shapes, or cannot hold `missing`."""
     if set(stats) - set(STATS) or set(stats) != set(outs):
         msg = f"stats {stats} and outputs {tuple(outs)} must be the same, of {', '.join(STATS)}"
         raise ValueError(msg)
@@ -126,6 +128,10 @@ def check_outputs(grid: PatchGrid, stats: tuple[str, ...], outs: Mapping[str, An
         shape = tuple(out.shape)
         if shape[-grid.ndim :] != grid.shape or len(shape) > grid.ndim + 1:
             msg = f"the output '{name}' has shape {shape}, the grid has {grid.shape}"
+            raise ValueError(msg)
+        dtype = np.dtype(out.dtype)
+        if missing != "error" and dtype.kind in "iu" and not _holds(dtype, missing):
+            msg = f"missing={missing} is no value of the output '{name}', which is {dtype}: give one that is"
             raise ValueError(msg)
     if isinstance(finalize, str) and finalize not in FINISHES:
         msg = f"finalize {finalize!r} is none of {', '.join(FINISHES)}, and no function"
@@ -144,3 +150,8 @@ def check_missing(blend: Blend, absent: Sequence[int]) -> None:
         told = ", ".join(map(str, absent[:_TOLD])) + (", …" if len(absent) > _TOLD else "")
         msg = f"{len(absent)} of {len(blend.grid)} patches are missing: {told}"
         raise SeamlabelError(msg, "Predict them, or say what their voxels get: missing=0")
+
+
+def _holds(dtype: np.dtype[Any], value: float) -> bool:
+    limits = np.iinfo(dtype)
+    return value == value and limits.min <= value <= limits.max and value == int(value)

@@ -11,15 +11,15 @@ import numpy as np
 
 from seamlabel.blending.blend import Blend
 from seamlabel.blending.finishing import finish
-from seamlabel.blending.predicting import predict
+from seamlabel.blending.predicting import answered, predict
 from seamlabel.codes import code_digest
-from seamlabel.engine.dense_needs import measured, pair
+from seamlabel.engine.dense_needs import measured
 from seamlabel.engine.dense_tiles import padded_reader, read_grid, with_context
 from seamlabel.engine.identity import identity
 from seamlabel.errors import BackendError, Problem, SeamlabelError, SpecError, TileError
 from seamlabel.geometry import Box
 from seamlabel.io.fingerprint import array_digest
-from seamlabel.io.maps import MapWriter, check_place, finish_all
+from seamlabel.io.maps import MapWriter, begun, check_place, finish_all
 from seamlabel.io.ngff.model import open_image
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from seamlabel.blending.context import Context
     from seamlabel.engine.segment import TileJob
+
+_ANSWER = "outputs of the model"
+"""In the request of a map: how many, of a tile."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +122,19 @@ class DenseRun:
         return (found["mean"] if self.stats == ("mean",) else found), paths
 
     def _first(self) -> NDArray[Any]:
-        """Return what the model says of the first tile: how many channels there are."""
+        """Return what the model says of the first tile: how many channels there are.
+
+        Where a map goes on that is known, and zeros stand for it.
+        """
+        name = self.stats[0]
+        known = begun(self._where(name), self._request(name)) if self.wishes.output else None
+        if known is not None and isinstance(known.get(_ANSWER), list):
+            return np.broadcast_to(np.float32(0), (*known[_ANSWER], *self.grid[0].box.shape))
         pixels = self.reader.read(self.grid[0].box)
         many = self.wishes.batch > 1
         for left in range(self.wishes.retries, -1, -1):
             try:
-                found = pair(self.predicted((pixels[None] if many else pixels).copy()))[0]
+                found = answered(self.predicted((pixels[None] if many else pixels).copy()))[0]
                 break
             except SeamlabelError:
                 raise
@@ -166,11 +176,11 @@ class DenseRun:
         """Return what the model says, over all axes of the tile."""
         lead = pixels.ndim - self.grid.ndim
         looped = tuple(lead + i for i, tiled in enumerate(self.tiled) if not tiled)
-        found = self.model(pixels.squeeze(looped) if looped else pixels)
-        if not looped:
-            return found if isinstance(found, tuple) else np.asarray(found)
-        parts = tuple(np.expand_dims(np.asarray(p), _back(np.ndim(p), self.tiled)) for p in pair(found))
-        return parts if isinstance(found, tuple) else parts[0]
+        found = answered(self.model(pixels.squeeze(looped) if looped else pixels))
+        parts = tuple(np.asarray(part) for part in found if part is not None)
+        if looped:
+            parts = tuple(np.expand_dims(part, _back(part.ndim, self.tiled)) for part in parts)
+        return parts if len(parts) > 1 else parts[0]
 
     def _is_empty(self, box: Box) -> bool:
         if self.context and self.context.skip(box):
@@ -197,7 +207,8 @@ class DenseRun:
         kind = self.wishes.dtype or ("uint8" if self.wishes.finalize == "argmax" else "float32")
         outs = {}
         for name in self.stats:
-            outs[name] = self._out(name, count, kind) if name == "mean" else self._out(name, raw, "float32")
+            each = (count, kind) if name == "mean" else (raw, "float32")
+            outs[name] = self._out(name, *each, {_ANSWER: list(values.shape[:lead])})
             if self.wishes.output:
                 opened.callback(outs[name].close)
         if self.wishes.output and len({out.chunks[-self.grid.ndim :] for out in outs.values()}) > 1:
@@ -205,7 +216,7 @@ class DenseRun:
             raise SpecError([Problem("stats", "the maps would be stored in different blocks", fix)])
         return outs
 
-    def _out(self, name: str, count: int, dtype: str) -> Any:
+    def _out(self, name: str, count: int, dtype: str, told: dict[str, Any]) -> Any:
         shape = (count, *self.grid.shape) if count else self.grid.shape
         if self.wishes.output is None:
             return np.zeros(shape, dtype)
@@ -223,7 +234,7 @@ class DenseRun:
             translation=self.plan.translation,
             channels=names,
             version=self.wishes.version,
-            request=self._request(name),
+            request={**self._request(name), **told},
             overwrite=self.wishes.overwrite,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.blending.needs import MOST_ALIGN, ModelNeeds, measure_model
+from seamlabel.blending.predicting import answered
 from seamlabel.engine.places import best_places, window_shape
 from seamlabel.errors import Problem, SpecError
 
@@ -54,14 +55,9 @@ def _needs(job: TileJob, model: Any, size: tuple[int, ...], many: bool) -> Model
 
     def answer(part: NDArray[Any]) -> Any:
         found = model(part[None] if many else part)
-        return pair(found)[0][0] if many else found
+        return answered(found)[0][0] if many else found
 
     try:
         return measure_model(answer, pixels, len(size))
     except ValueError as error:
         raise SpecError([Problem("overlap", f"it cannot be measured: {error}", _FIX)]) from error
-
-
-def pair(found: Any) -> tuple[Any, ...]:
-    """Return what a model says, without or with variances."""
-    return found if isinstance(found, tuple) else (found,)

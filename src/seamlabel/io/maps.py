@@ -58,6 +58,19 @@ def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> None:
         raise OutputError(hindered, "Give another path, or check its permissions")
 
 
+def begun(path: str | os.PathLike[str], request: dict[str, Any]) -> dict[str, Any] | None:
+    """Return all that was asked of an unfinished map, if it is of this request; else None.
+
+    Raises
+    ------
+    ImageError
+        If what is noted of it cannot be read.
+    """
+    journal = Journal(Path(local_path(path)), JOURNAL)
+    held = journal.read()[0] if journal.exists() else {}
+    return held if held and all(held.get(name) == value for name, value in request.items()) else None
+
+
 class MapWriter:
     """A map of float or integer values over the label axes of an image, with channels or without.
 
