@@ -96,8 +96,8 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
         An OME-Zarr, or a numpy, zarr or dask array; TIFF, HDF5 and other files, folders with a pattern, HDF5
         datasets, torch tensors: see `seamlabel.io.opened.as_source`.
     model : str or callable
-        A backend that predicts (``"torch"``, ``"bioimageio"``; ``"function"`` with the params ``target``,
-        ``"file.py:name"``, and ``keywords``), or a function ``fn(tile) -> values`` of
+        A backend that predicts (``"torch"``, ``"bioimageio"``, ``"cellpose"``; ``"function"`` with the params
+        ``target``, ``"file.py:name"``, and ``keywords``), or a function ``fn(tile) -> values`` of
         shape (outputs, *tile) or tile; or a tuple of these and of their variances.
     params, axes, level, channels, planes
         As for `seamlabel.segment`.
@@ -120,7 +120,7 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
     finalize : {"softmax", "argmax", "sigmoid"}, callable or None
         Done to each finished block of the map.
     outputs : sequence of str, optional
-        Names of the map's channels.
+        Names of the map's channels; by default those that the backend has for its outputs.
     dtype : str, optional
         numpy name; values are rounded and clipped for integers. float32 by default, of "argmax" uint8.
     skip_empty : float, "otsu", path or array, optional

@@ -74,7 +74,8 @@ class Backend:
         called from several at once, and has them take turns where they must.
     maps : str or callable, optional
         As `factory`, of what gives predictions, (outputs, *space), instead of labels, for
-        `seamlabel.blend`.
+        `seamlabel.blend`. What it makes may have an attribute `outputs`: their names, which are then
+        those of the map's channels.
     """
 
     name: str

@@ -10,8 +10,11 @@ from cellpose.vit import CPSAM
 
 import seamlabel
 from seamlabel import registry
-from seamlabel.backends.cellpose_model import load
+from seamlabel.backends.cellpose_model import Network, load
+from seamlabel.backends.cellpose_run import labels_of_flows
+from seamlabel.blended import blend
 from seamlabel.errors import BackendError
+from seamlabel.io.sources import image_info
 from seamlabel.testing import check_backend
 from seamlabel.testing.cells import Tissue
 
@@ -43,6 +46,35 @@ def test_one_tile_is_segmented_end_to_end(model):
     assert result.n_objects == 32 * 32
     labels = np.asarray(result.labels)
     assert np.array_equal(labels[::8, ::8].repeat(8, 0).repeat(8, 1), labels)
+
+
+def test_a_map_is_what_the_network_says_and_its_labels_are_the_networks(model, tmp_path, monkeypatch):
+    image, said, call = Tissue((256, 256), "dense", diameter=30).image(), [], Network.__call__
+
+    def listened(network, pieces):
+        said.append(call(network, pieces))
+        return said[-1]
+
+    monkeypatch.setattr(Network, "__call__", listened)
+    out = tmp_path / "map.zarr"
+    found = np.asarray(blend(image, "cellpose", params={"model": model}, tile_shape=256, output=out).values)
+    assert image_info(out).channels == ("flow y", "flow x", "cell probability")
+    np.testing.assert_allclose(found, said[-1][0], rtol=1e-5, atol=1e-6)
+    labels = labels_of_flows(found)
+    assert labels.max() == 32 * 32
+    assert np.array_equal(labels[::8, ::8].repeat(8, 0).repeat(8, 1), labels)
+
+
+def test_tiles_are_given_the_pieces_of_the_whole_image(model, monkeypatch):
+    monkeypatch.setattr(
+        Network, "__call__", lambda network, pieces: pieces + pieces.mean((2, 3), keepdims=True)
+    )
+    image = np.random.default_rng(0).random((3, 256, 1500), np.float32)
+    fixed = {"params": {"model": model}, "axes": "cyx", "channels": [0, 1, 2], "edge": "shrink", "align": 224}
+    tiled = blend(image, "cellpose", tile_shape=448, overlap=448, **fixed)
+    whole = blend(image, "cellpose", tile_shape=image.shape[1:], overlap=0, **fixed)
+    assert (len(tiled.grid), len(whole.grid)) == (2, 1)
+    np.testing.assert_allclose(tiled.values, whole.values, rtol=1e-5, atol=1e-5)
 
 
 def test_it_keeps_the_contract(model):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from cellpose import models
-from tests.with_cellpose.training import DIAMETER, agreeing, train
+from tests.with_cellpose.training import DIAMETER, agreeing, context
 
 import seamlabel
 from seamlabel import registry
@@ -21,30 +21,12 @@ from seamlabel.backends.cellpose_run import CellposeSegmenter
 from seamlabel.engine.whole import whole_image_labels
 from seamlabel.errors import BackendError
 from seamlabel.io.sources import open_source
-from seamlabel.kernels.statistics import ImageStatistics
-from seamlabel.protocols import SegmentContext
 from seamlabel.testing import check_backend
 from seamlabel.testing.cells import Tissue
 from seamlabel.testing.partition import compare
 
 pytestmark = pytest.mark.timeout(1800)
 BACKEND = registry.backend("cellpose")
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory):
-    given = os.environ.get("SEAMLABEL_CELLPOSE_MODEL")
-    return given or train(tmp_path_factory.mktemp("model"))[0]
-
-
-@pytest.fixture(scope="module")
-def asked(model):
-    return {"model": model, "diameter": DIAMETER}
-
-
-def context(image, axes="yx", scale=(1.0, 1.0), channels=("0",)):
-    planes = image if image.ndim > len(axes) else image[None]
-    return SegmentContext(axes, image.dtype.name, scale, channels, lambda i: ImageStatistics.of(planes[i]))
 
 
 def tiled_and_whole(image, params, **tiles):

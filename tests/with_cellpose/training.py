@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import coo_matrix
 
+from seamlabel.kernels.statistics import ImageStatistics
+from seamlabel.protocols import SegmentContext
 from seamlabel.testing.cells import Tissue
 
 DIAMETER = 30
@@ -43,6 +45,11 @@ def train(folder):
         model_name="cells",
     )
     return str(path), losses
+
+
+def context(image, axes="yx", scale=(1.0, 1.0), channels=("0",)):
+    planes = image if image.ndim > len(axes) else image[None]
+    return SegmentContext(axes, image.dtype.name, scale, channels, lambda i: ImageStatistics.of(planes[i]))
 
 
 def agreeing(expected, found, iou=0.9):

@@ -57,6 +57,7 @@ BACKENDS = [
         title="Cellpose",
         params="seamlabel.backends.cellpose:CellposeParams",
         factory="seamlabel.backends.cellpose:make",
+        maps="seamlabel.backends.cellpose:make_maps",
         needs=("cellpose", "torch"),
         install='pip install "seamlabel[cellpose]"',
         max_channels=3,

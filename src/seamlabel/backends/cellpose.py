@@ -14,7 +14,8 @@ from seamlabel.backends.cellpose_grid import BLOCK, blocks
 from seamlabel.backends.fields import BatchSize, Device, MinSize, check_device
 
 if TYPE_CHECKING:
-    from seamlabel.protocols import SegmentContext, Segmenter
+    from seamlabel.backends.cellpose_run import CellposeMaps, CellposeSegmenter
+    from seamlabel.protocols import SegmentContext
 
 _USUAL = 30.0
 """Diameter, in pixels of the network, of the objects that Cellpose's models are trained on."""
@@ -185,7 +186,7 @@ class CellposeParams:
         return (path,) if custom else ()
 
 
-def make(params: CellposeParams, context: SegmentContext) -> Segmenter:
+def make(params: CellposeParams, context: SegmentContext) -> CellposeSegmenter:
     """Return the segmenter; the network is loaded.
 
     Raises
@@ -198,3 +199,17 @@ def make(params: CellposeParams, context: SegmentContext) -> Segmenter:
     from seamlabel.backends.cellpose_run import CellposeSegmenter
 
     return CellposeSegmenter.of(params, load(params, len(context.channels) or 1), context)
+
+
+def make_maps(params: CellposeParams, context: SegmentContext) -> CellposeMaps:
+    """Return what predicts flows along the axes and the logit of the cell probability, (axes + 1, *space).
+
+    Raises
+    ------
+    BackendError
+        As `make`.
+    """
+    segmenter = make(params, context)
+    from seamlabel.backends.cellpose_run import CellposeMaps  # needs torch and cellpose
+
+    return CellposeMaps(segmenter)

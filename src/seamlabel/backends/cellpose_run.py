@@ -1,5 +1,7 @@
 """Cellpose on one tile: pixels to flows by the network, flows to labels by Cellpose's dynamics.
 
+Flows are what a map of Cellpose shows; labels can be made of such a map, too.
+
 Called from several threads: networks take turns, labels are made meanwhile. Knows nothing of where
 the tile lies.
 """
@@ -7,7 +9,7 @@ the tile lies.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -81,13 +83,24 @@ class CellposeSegmenter:
 
     def __call__(self, image: Image, /) -> Labels:
         """Return int32 labels of the tile's shape."""
+        return self._labels(self.flows(image))
+
+    def flows(self, image: Image) -> NDArray[np.float32]:
+        """Return what the network says of a tile, float32 (axes + 1, *space).
+
+        Flows along the axes, in their order, then the logit of the probability that a voxel belongs to
+        an object. Flows point towards the middle of the object and have a length of about 5, whatever
+        its size: as `CellposeModel.eval` does, they are scaled back to the tile's voxels as an image is,
+        and their values stay. Those of a volume are sums over planes along all axes: of two for each
+        flow, of three for the logit.
+        """
         ndim = len(self.zoom.voxels)
         planes = self._normalised(image if image.ndim > ndim else image[None])
         space = planes.shape[1:]
         pixels = self.zoom.pixels(planes)
         with self._turn:  # the network of the next tile runs while labels are made of this one
-            flows = self._volume(pixels) if ndim == 3 else self._run(pixels[None])[0]
-        return self._labels(self.zoom.voxel_values(flows, space))
+            found = self._volume(pixels) if ndim == 3 else self._run(pixels[None])[0]
+        return self.zoom.voxel_values(found, space)
 
     def _normalised(self, image: Image) -> NDArray[np.float32]:
         """Return channels scaled by the whole image's percentiles, filled up to what the network takes."""
@@ -127,20 +140,82 @@ class CellposeSegmenter:
         return self._follow(flows, torch.device("cpu"))
 
     def _follow(self, flows: NDArray[np.float32], device: torch.device) -> Labels:
-        """Return labels by Cellpose's own dynamics; no object is removed for its share of the tile."""
-        found = dynamics.resize_and_compute_masks(
-            flows[:-1],
-            flows[-1],
+        """Return labels, with what the parameters say of objects."""
+        params = self.params
+        return labels_of_flows(
+            flows,
+            cellprob_threshold=params.cellprob_threshold,
+            flow_threshold=params.flow_threshold,
             niter=self.niter,
-            cellprob_threshold=self.params.cellprob_threshold,
-            flow_threshold=self.params.flow_threshold,
-            do_3D=len(flows) == 4,
-            min_size=self.params.min_size,
-            max_size_fraction=1.0,
+            min_size=params.min_size,
             device=device,
         )
-        labels: Labels = found.astype(np.int32)
-        return labels
+
+
+class CellposeMaps:
+    """Predicts the flows and the logit of tiles, as `CellposeSegmenter` has them, and names them."""
+
+    def __init__(self, segmenter: CellposeSegmenter) -> None:
+        self.segmenter = segmenter
+        axes = "zyx"[-len(segmenter.zoom.voxels) :]
+        self.outputs = (*(f"flow {axis}" for axis in axes), "cell probability")
+
+    def __call__(self, image: Image, /) -> NDArray[np.float32]:
+        """Return float32 (axes + 1, *space)."""
+        return self.segmenter.flows(image)
+
+
+def labels_of_flows(
+    flows: NDArray[np.float32],
+    *,
+    cellprob_threshold: float = 0.0,
+    flow_threshold: float = 0.4,
+    niter: int = _STEPS,
+    min_size: int = 0,
+    device: Any = "cpu",
+) -> Labels:
+    """Return labels of flows by Cellpose's own dynamics, without the network.
+
+    Of a map that `seamlabel.blend` made with Cellpose these are the labels that Cellpose gives: as
+    ``--function seamlabel.backends.cellpose_run:labels_of_flows``, with other thresholds in no time.
+
+    Parameters
+    ----------
+    flows : array, (axes + 1, *space)
+        Flows along y, x or z, y, x, and the logit of the cell probability.
+    cellprob_threshold, flow_threshold, min_size
+        As `seamlabel.backends.cellpose.CellposeParams` has them.
+    niter : int
+        Steps along the flows: more for objects larger than those that the model was trained on.
+    device : str or torch.device
+        Where flows are followed.
+
+    Returns
+    -------
+    array
+        int32, of the space shape; no object is removed for its share of the tile.
+
+    Raises
+    ------
+    BackendError
+        If these are not the channels of such a map.
+    """
+    if flows.ndim not in (3, 4) or len(flows) != flows.ndim:
+        msg = f"{flows.shape} are no flows of y, x or z, y, x and a probability"
+        raise BackendError(msg, "Choose all channels of a map of Cellpose, in their order: channels 0,1,2")
+    found = dynamics.resize_and_compute_masks(
+        flows[:-1],
+        flows[-1],
+        niter=niter,
+        cellprob_threshold=cellprob_threshold,
+        flow_threshold=flow_threshold,
+        do_3D=len(flows) == 4,
+        min_size=min_size,
+        max_size_fraction=1.0,
+        device=torch.device(device),
+    )
+    labels: Labels = found.astype(np.int32)
+    return labels
 
 
 def _anisotropy(scale: tuple[float, ...]) -> float:

@@ -13,6 +13,7 @@ from seamlabel.blending.blend import Blend
 from seamlabel.blending.finishing import finish
 from seamlabel.blending.predicting import answered, predict
 from seamlabel.codes import code_digest
+from seamlabel.engine.dense_names import channel_names, map_path
 from seamlabel.engine.dense_needs import measured
 from seamlabel.engine.dense_tiles import padded_reader, read_grid, with_context
 from seamlabel.engine.identity import identity
@@ -220,11 +221,8 @@ class DenseRun:
         shape = (count, *self.grid.shape) if count else self.grid.shape
         if self.wishes.output is None:
             return np.zeros(shape, dtype)
-        names = tuple(self.wishes.outputs or (f"output {i}" for i in range(count)))
-        if len(names) != count and name != "mean":
-            names = tuple(f"output {i}" for i in range(count))
-        if len(names) != count:
-            raise SpecError([Problem("outputs", f"{len(names)} names, {count} channels", "Give one each")])
+        known = getattr(self.model, "outputs", ()) if self.job.segmenter is None else ()
+        names = channel_names(name, count, self.wishes.outputs, known)
         return MapWriter(
             self._where(name),
             axes=self.plan.axes,
@@ -240,9 +238,7 @@ class DenseRun:
 
     def _where(self, name: str) -> str:
         """Return the path of one of the maps."""
-        where = os.fspath(self.wishes.output)
-        stem, dot, rest = where.rpartition(".zarr")
-        return where if name == "mean" else f"{stem}-{name}{dot}{rest}" if dot else f"{where}-{name}"
+        return map_path(os.fspath(self.wishes.output), name)
 
     def _request(self, name: str) -> dict[str, Any]:
         """Return what tells this map from another one."""
