@@ -142,7 +142,7 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
     workers : int, optional
         Tiles at once; by default as many as cores and memory allow.
     batch : int
-        Tiles that the model gets at once, with an axis for them in front; 1: one, without.
+        Tiles that a function gets at once, with an axis for them in front; 1: one, without.
     retries : int
         How often a tile that fails is tried again.
     on_tile : callable, optional
@@ -225,6 +225,9 @@ def _planned(given: dict[str, Any], info: Any) -> tuple[Plan, Any, Any]:
             raise BackendError(
                 f"'{model}' gives labels, no predictions", f"Give a function, or one of {able}"
             )
+        if given["batch"] > 1:
+            fix = "Leave it at 1: backends that take pieces at once have a parameter batch_size"
+            raise SpecError([Problem("batch", f"'{model}' takes tiles one by one", fix)])
     fields, function = _named(params or {}) if model == "function" else method_fields(model, params)
     skip, mask = skip_fields(given["skip_empty"])
     wishes = {name: given[name] for name in _FIELDS}

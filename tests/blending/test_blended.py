@@ -125,6 +125,11 @@ def test_time_and_planes_are_predicted_one_by_one():
     assert np.array_equal(many.values, expected)
 
 
+def test_a_backend_takes_no_batches_of_tiles():
+    with pytest.raises(SpecError, match=r"'torch' takes tiles one by one.*batch_size"):
+        blend(PIXELS, "torch", params={"model": "net.pt"}, batch=2)
+
+
 def test_several_channels_go_into_a_model():
     pair = np.stack([PIXELS, PIXELS[::-1]])
     found = blend(
