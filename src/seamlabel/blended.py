@@ -68,7 +68,7 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
     planes: bool = False,
     tile_shape: Any = "auto",
     overlap: Any = "auto",
-    edge: str = "snap",
+    edge: str | None = None,
     padding: str = "reflect",
     align: int | Sequence[int] | None = None,
     weights: Any = "crop",
@@ -104,8 +104,9 @@ def blend(  # noqa: PLR0913 - one call for everything, all but two by name
     tile_shape, overlap
         As for `seamlabel.segment`: a tile reads `overlap` voxels more than it owns on every side.
         ``"measure"``: as far as the model is found to see, and tiles are aligned as it is found to pool.
-    edge : {"snap", "even", "shrink", "pad"}
-        What happens where the last tile would reach past the image; see `PatchGrid`.
+    edge : {"snap", "even", "shrink", "pad"}, optional
+        What happens where the last tile would reach past the image; see `PatchGrid`. By default "shrink"
+        for backends, which are given what there is, as in `seamlabel.segment`, and "snap" for functions.
     padding : str
         How the image is padded where tiles reach past it: one of numpy's modes.
     align : int or sequence of int, optional

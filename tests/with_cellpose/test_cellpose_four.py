@@ -70,7 +70,7 @@ def test_tiles_are_given_the_pieces_of_the_whole_image(model, monkeypatch):
         Network, "__call__", lambda network, pieces: pieces + pieces.mean((2, 3), keepdims=True)
     )
     image = np.random.default_rng(0).random((3, 256, 1500), np.float32)
-    fixed = {"params": {"model": model}, "axes": "cyx", "channels": [0, 1, 2], "edge": "shrink", "align": 224}
+    fixed = {"params": {"model": model}, "axes": "cyx", "channels": [0, 1, 2], "align": 224}
     tiled = blend(image, "cellpose", tile_shape=448, overlap=448, **fixed)
     whole = blend(image, "cellpose", tile_shape=image.shape[1:], overlap=0, **fixed)
     assert (len(tiled.grid), len(whole.grid)) == (2, 1)

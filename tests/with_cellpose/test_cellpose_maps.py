@@ -49,8 +49,7 @@ def test_tiles_give_the_map_of_the_whole_image(asked):
     # pieces of 224 pixels, 192 from one to the next: tiles that start at multiples of 192, and know two
     # steps beyond what they own, have the pieces of the whole image
     image = Tissue((224, 1300), "dense", diameter=DIAMETER, seed=7).image()
-    fixed = {"params": asked, "edge": "shrink", "align": 192}
-    tiled = blend(image, "cellpose", tile_shape=384, overlap=384, **fixed)
+    tiled = blend(image, "cellpose", params=asked, tile_shape=384, overlap=384, align=192)
     whole = maps_of(asked, image)(image)
     assert len(tiled.grid) > 1
     print(f"\ntiles differ from the whole by {np.abs(tiled.values - whole).max():.2g}")
@@ -82,7 +81,7 @@ def test_a_volume_has_flows_along_all_axes_and_planes_have_their_own(asked):
     found = maps(image)
     assert found.shape == (4, 5, 80, 96)
     assert compare(maps.segmenter(image), labels_of_flows(found, min_size=15)).same
-    planes = blend(image, "cellpose", params=asked, planes=True, edge="shrink").values
+    planes = blend(image, "cellpose", params=asked, planes=True).values
     assert planes.shape == (3, 5, 80, 96)
     plane = maps_of(asked, image[None])  # brightness is that of the volume
     for z in (0, 4):

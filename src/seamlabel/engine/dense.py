@@ -92,7 +92,8 @@ class DenseRun:
         align, overlap = wishes.align, None
         if self.plan.spec.overlap == "measure":
             align, overlap = measured(job, self.model, wishes.align, wishes.batch, context=wishes.context)
-        self.grid = read_grid(self.plan, wishes.edge, align, overlap)
+        edge = wishes.edge or ("shrink" if job.segmenter is None else "snap")
+        self.grid = read_grid(self.plan, edge, align, overlap)
         padded = padded_reader(self._pixels, self.grid, wishes.padding)
         self.context = None if wishes.context is None else with_context(wishes.context, padded, self.plan)
         self.reader = self.context or padded
