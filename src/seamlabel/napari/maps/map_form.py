@@ -78,7 +78,7 @@ class MapTilesForm(Section):
 
     def show_plan(self, plan: Plan) -> None:
         """Show what was decided."""
-        grid = read_grid(plan, "snap", None)
+        grid = read_grid(plan, "snap" if plan.spec.backend == "function" else "shrink", None)
         pairs = [(self.shape, plan.grid.tile_shape), (self.overlap, plan.grid.overlap)]
         for numbers, decided in pairs[: 1 if self.measure.isChecked() else 2]:
             if numbers.value() == "auto":
