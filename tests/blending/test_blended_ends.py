@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
@@ -13,6 +14,7 @@ from tests.blending.test_blended import PIXELS, blur
 from seamlabel.blended import blend
 from seamlabel.errors import OutputError
 from seamlabel.io.maps import MapWriter
+from seamlabel.io.ngff.model import open_image
 
 
 def test_what_does_not_fit_leaves_nothing_behind_and_locks_nothing(tmp_path):
@@ -120,9 +122,41 @@ def test_no_tile_is_predicted_only_to_see_what_a_map_has_that_goes_on(tmp_path, 
     ask = {"tile_shape": 64, "overlap": 8, "finalize": finalize, "workers": 1}
     ask["stats"] = ("mean", "disagreement")
     whole = blend(PIXELS, model, **ask).values
-    assert stopped(12) == 13
+    assert stopped(12) == 12
     assert stopped(1) == 1
-    assert stopped(1, skipped=1.0, overwrite=True) == 2  # of another request: it is looked at anew
+    assert stopped(1, skipped=1.0, overwrite=True) == 1
     found = blend(PIXELS, model, output=tmp_path / "m.zarr", **ask, skipped=1.0).values
     for name, values in whole.items():
         assert np.array_equal(np.asarray(found[name]), values)
+
+
+def test_no_tile_is_predicted_twice(tmp_path):
+    asked = []
+
+    def count(tile):
+        asked.append(tile.shape)
+        return tile.astype(np.float32)
+
+    image = np.arange(96 * 130, dtype=np.uint16).reshape(96, 130)
+    found = blend(image, count, tile_shape=200, overlap=0)
+    assert np.array_equal(found.values, image)
+    assert asked == [image.shape]
+    asked.clear()
+    found = blend(image, count, tile_shape=32, overlap=0, output=tmp_path / "map.zarr")
+    assert np.array_equal(found.values[:], image)
+    assert len(asked) == len(found.grid)
+
+
+def test_coarser_levels_of_classes_are_classes(tmp_path):
+    image = np.zeros((1101, 1300), np.uint16)
+    image[::2] = 2
+
+    def three(tile):
+        return np.stack([tile == 0, tile == 1, tile == 2]).astype(np.float32)
+
+    found = blend(image, three, overlap=0, finalize="argmax", output=tmp_path / "map.zarr")
+    levels = open_image(found.path).arrays
+    assert len(levels) > 1
+    assert all(set(np.unique(level[:])) <= {0, 2} for level in levels)
+    attributes = json.loads((tmp_path / "map.zarr" / "zarr.json").read_text())["attributes"]
+    assert attributes["ome"]["multiscales"][0]["type"] == "nearest"

@@ -26,7 +26,7 @@ _AHEAD = 2
 """Patches begun per worker."""
 
 
-def predict(
+def predict(  # noqa: PLR0913 - one call, options by name
     blend: Blend,
     read: Callable[[Box], NDArray[Any]],
     model: Callable[[NDArray[Any]], Any],
@@ -36,6 +36,7 @@ def predict(
     skip: Callable[[Box], bool] | None = None,
     skipped: float = 0.0,
     batch: int = 1,
+    known: dict[int, tuple[NDArray[Any], Any]] | None = None,
 ) -> Generator[int, None, None]:
     """Predict every patch that is needed; yield its number once it was added. The blend is finished then.
 
@@ -59,13 +60,15 @@ def predict(
         The value of such patches.
     batch : int
         Patches that the model gets at once; 0 or 1: one, without an axis for them.
+    known : dict, optional
+        Values and variances (or None) of patches that were predicted before, by number; taken out of it.
 
     Raises
     ------
     TileError
         If a patch fails; says which, and why. Of a batch that fails each patch is tried by itself.
     """
-    work = _Work(blend, read, model, retries, skip, skipped, batch)
+    work = _Work(blend, read, model, retries, skip, skipped, batch, {} if known is None else known)
     groups = _groups(blend.needed(), max(1, batch))
     if workers <= 1:  # no thread of its own: handing over costs more than small patches do
         for group in groups:
@@ -129,9 +132,9 @@ def _ended(running: deque[tuple[list[int], Future[None]]]) -> Iterator[int]:
 class _Work:
     """Reads, predicts and adds patches."""
 
-    def __init__(self, blend: Blend, read: Any, model: Any, retries: int, *skip_and_batch: Any) -> None:
+    def __init__(self, blend: Blend, read: Any, model: Any, retries: int, *more: Any) -> None:
         self.blend, self.read, self.model, self.retries = blend, read, model, retries
-        self.skip, self.skipped, self.batch = skip_and_batch
+        self.skip, self.skipped, self.batch, self.known = more
 
     def __call__(self, group: list[int]) -> None:
         for left in range(self.retries, -1, -1):
@@ -161,6 +164,9 @@ class _Work:
             box = self.blend.grid[number].box
             if self.skip is not None and self.skip(box):
                 self.blend.skip(number, self.skipped)
+            elif number in self.known:
+                self.blend.add(number, *self.known[number])
+                del self.known[number]
             else:
                 wanted.append(number)
         if not wanted:

@@ -20,7 +20,8 @@ from seamlabel.engine.identity import identity
 from seamlabel.errors import BackendError, Problem, SeamlabelError, SpecError, TileError
 from seamlabel.geometry import Box
 from seamlabel.io.fingerprint import array_digest
-from seamlabel.io.maps import MapWriter, begun, check_place, finish_all
+from seamlabel.io.map_places import begun, check_place
+from seamlabel.io.maps import MapWriter, finish_all
 from seamlabel.io.ngff.model import open_image
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class DenseRun:
         padded = padded_reader(self._pixels, self.grid, wishes.padding)
         self.context = None if wishes.context is None else with_context(wishes.context, padded, self.plan)
         self.reader = self.context or padded
+        self._known: dict[int, tuple[Any, Any]] = {}
         self.stats = (wishes.stats,) if isinstance(wishes.stats, str) else tuple(wishes.stats)
 
     def steps(self) -> Generator[MapStarted | MapTile, None, tuple[Any, dict[str, str]]]:
@@ -126,7 +128,7 @@ class DenseRun:
     def _first(self) -> NDArray[Any]:
         """Return what the model says of the first tile: how many channels there are.
 
-        Where a map goes on that is known, and zeros stand for it.
+        It is kept for the map. Where a map goes on that is known, and zeros stand for it.
         """
         name = self.stats[0]
         known = begun(self._where(name), self._request(name)) if self.wishes.output else None
@@ -136,14 +138,16 @@ class DenseRun:
         many = self.wishes.batch > 1
         for left in range(self.wishes.retries, -1, -1):
             try:
-                found = answered(self.predicted((pixels[None] if many else pixels).copy()))[0]
+                found = answered(self.predicted((pixels[None] if many else pixels).copy()))
                 break
             except SeamlabelError:
                 raise
             except Exception as error:  # a model raises what it likes
                 if not left:
                     raise TileError(0, f"{type(error).__name__}: {error}") from error
-        return np.asarray(found[0] if many else found)
+        values, spread = (None if part is None else np.asarray(part[0] if many else part) for part in found)
+        self._known[0] = values, spread
+        return np.asarray(values)
 
     def _predict(self, blend: Blend) -> Iterator[MapTile]:
         wishes, total = self.wishes, len(list(blend.needed()))
@@ -156,6 +160,7 @@ class DenseRun:
             skip=self._is_empty if self.context or wishes.skip_empty is not None else None,
             skipped=wishes.skipped,
             batch=wishes.batch,
+            known=self._known,
         )
         with closing(numbers):  # nothing is predicted or written once nobody asks for more
             for count, _ in enumerate(numbers, 1):
@@ -235,6 +240,7 @@ class DenseRun:
             version=self.wishes.version,
             request={**self._request(name), **told},
             overwrite=self.wishes.overwrite,
+            classes=name == "mean" and self.wishes.finalize == "argmax",
         )
 
     def _where(self, name: str) -> str:

@@ -16,12 +16,11 @@ from seamlabel.errors import OutputError
 from seamlabel.geometry import Box
 from seamlabel.io.convert.journal import Journal, differences
 from seamlabel.io.lock import Lock
-from seamlabel.io.ngff.documents import group_format
+from seamlabel.io.map_places import JOURNAL, check_place
 from seamlabel.io.ngff.images import ImageWriter, value_range, widen
 from seamlabel.io.ngff.layout import layout
-from seamlabel.io.ngff.places import local_path, obstacle
+from seamlabel.io.ngff.places import local_path
 from seamlabel.io.ngff.publish import explained
-from seamlabel.io.partial import sweep
 
 if TYPE_CHECKING:
     import os
@@ -32,43 +31,7 @@ if TYPE_CHECKING:
     from seamlabel.axes import Axis
     from seamlabel.io.ngff.images import Window
 
-JOURNAL = ".seamlabel-blend"
 _FAILED = "the map cannot be written into"
-
-
-def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> None:
-    """Raise what would keep a map from being written there, as far as that is known by now.
-
-    Raises
-    ------
-    OutputError
-        If something is there that is no unfinished map, and is not to be replaced; or it cannot be written.
-    """
-    folder = Path(local_path(path))
-    if Journal(folder, JOURNAL).exists():
-        return
-    sweep(folder)
-    there = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if there and group_format(folder) is None:
-        msg = f"{folder} is not a zarr group, it is not replaced"
-        raise OutputError(msg, "Move it away, or give another path")
-    if there and not overwrite:
-        raise OutputError(f"{folder} exists", "Give another path, or replace it: --overwrite, overwrite=True")
-    if hindered := obstacle(folder):
-        raise OutputError(hindered, "Give another path, or check its permissions")
-
-
-def begun(path: str | os.PathLike[str], request: dict[str, Any]) -> dict[str, Any] | None:
-    """Return all that was asked of an unfinished map, if it is of this request; else None.
-
-    Raises
-    ------
-    ImageError
-        If what is noted of it cannot be read.
-    """
-    journal = Journal(Path(local_path(path)), JOURNAL)
-    held = journal.read()[0] if journal.exists() else {}
-    return held if held and all(held.get(name) == value for name, value in request.items()) else None
 
 
 class MapWriter:
@@ -96,6 +59,8 @@ class MapWriter:
         What tells one map from another, as JSON has it; what was cut short goes on for the same one.
     overwrite : bool
         Replace an image that is there, or what is unfinished of another request.
+    classes : bool
+        Values are numbers of classes, of which there is no mean: coarser levels are sampled.
 
     Attributes
     ----------
@@ -132,18 +97,16 @@ class MapWriter:
         version: str = "0.5",
         request: dict[str, Any] | None = None,
         overwrite: bool = False,
+        classes: bool = False,
     ) -> None:
         self.folder, self.channels = Path(local_path(path)), channels
-        names = [axis.name for axis in axes]
+        names: list[Any] = [axis.name for axis in axes]
         self._at = names.index("t") + 1 if channels and "t" in names else 0
         full, steps, units = list(shape), list(scale), [axis.unit for axis in axes]
         self._start = list(translation or (0.0,) * len(full))
-        if channels:
-            names.insert(self._at, "c")
-            full.insert(self._at, len(channels))
-            steps.insert(self._at, 1.0)
-            self._start.insert(self._at, 0.0)
-            units.insert(self._at, None)
+        along: tuple[list[Any], ...] = (names, full, steps, self._start, units)
+        for values, of_channels in zip(along, ("c", len(channels), 1.0, 0.0, None), strict=True):
+            values[self._at : self._at] = [of_channels] if channels else []
         self._plan = layout(
             tuple(full), dtype, axes="".join(names), scale=steps, units=units, version=version
         )
@@ -153,8 +116,10 @@ class MapWriter:
         block = list(self._stages[0].grid.tile_shape)
         depth = block.pop(self._at) if channels else 1
         self._depth, self.chunks = depth, (len(channels), *block) if channels else tuple(block)
-        self._writer = ImageWriter(self.folder, self._plan)
-        self._journal = Journal(self.folder, JOURNAL)
+        self._writer, self._journal = (
+            ImageWriter(self.folder, self._plan, classes),
+            Journal(self.folder, JOURNAL),
+        )
         self._window: Window = {}
         self.done: set[int] = set()
         self._counts = [-(-n // b) for n, b in zip(shape, block, strict=True)]

@@ -15,7 +15,8 @@ from seamlabel.axes import Axis
 from seamlabel.blending.blend import Blend
 from seamlabel.errors import OutputError, SeamlabelError
 from seamlabel.io.convert.journal import Journal
-from seamlabel.io.maps import JOURNAL, MapWriter
+from seamlabel.io.map_places import JOURNAL
+from seamlabel.io.maps import MapWriter
 from seamlabel.io.ngff.model import open_image
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from seamlabel.io.ngff.chunkfiles import ChunkFiles
 from seamlabel.io.ngff.documents import group_format, make_group, write_attributes
 from seamlabel.io.ngff.layout import halved, layout
 from seamlabel.io.ngff.metadata import group_attributes, multiscale, writing_attributes
-from seamlabel.io.ngff.pyramid import area_mean
+from seamlabel.io.ngff.pyramid import area_mean, middle
 from seamlabel.io.ngff.store import create_array
 from seamlabel.io.partial import ENDING
 
@@ -34,15 +34,11 @@ if TYPE_CHECKING:
     Window = dict[int, tuple[float, float]]
     """Lowest and highest value by channel."""
 
-_AVERAGED = {
-    "type": "mean",
-    "metadata": {
-        "description": "the mean of the voxels that a voxel stands for",
-        "method": "seamlabel.io.ngff.pyramid.area_mean",
-        "version": __version__,
-    },
+_SHRUNK = {
+    area_mean: ("mean", "the mean of the voxels that a voxel stands for"),
+    middle: ("nearest", "the middle one of the voxels that a voxel stands for"),
 }
-"""How coarser levels are made: strict validators want to know."""
+"""Ways to make coarser levels, and how these are told of: strict validators want to know."""
 
 
 class ImageWriter:
@@ -54,10 +50,13 @@ class ImageWriter:
         Becomes the image.
     plan : ImageLayout
         How it is to lie there.
+    classes : bool
+        Values are numbers of classes, of which there is no mean: coarser levels are sampled.
     """
 
-    def __init__(self, folder: Path, plan: ImageLayout) -> None:
+    def __init__(self, folder: Path, plan: ImageLayout, classes: bool = False) -> None:
         self.folder, self.plan = folder, plan
+        self._shrink = middle if classes else area_mean
         self._steps = [
             tuple(b // a for a, b in zip(one.factor, other.factor, strict=True))
             for one, other in zip(plan.levels, plan.levels[1:], strict=False)
@@ -125,7 +124,7 @@ class ImageWriter:
             raise ValueError(msg)
         for number, there in self._boxes(stage, box):
             if number > stage.base:
-                pixels = area_mean(pixels, self._steps[number - 1])
+                pixels = self._shrink(pixels, self._steps[number - 1])
             if number not in stage.levels:
                 continue
             if self.plan.shards:
@@ -154,7 +153,11 @@ class ImageWriter:
         for i, level in enumerate(self.plan.levels):
             scale, moved = level.place(self.plan.scale)
             placed.append((str(i), scale, tuple(a + b for a, b in zip(start, moved, strict=True))))
-        image = multiscale(self.folder.name.split(".")[0], self.plan.axes, placed) | _AVERAGED
+        image = multiscale(self.folder.name.split(".")[0], self.plan.axes, placed)
+        kind, about = _SHRUNK[self._shrink]
+        method = f"{self._shrink.__module__}.{self._shrink.__name__}"
+        told = {"description": about, "method": method, "version": __version__}
+        image |= {"type": kind, "metadata": told}
         more = {"omero": _omero(channels, window, np.dtype(self.plan.dtype))} if channels else {}
         write_attributes(self.folder, group_attributes(self.plan.zarr_format, image, more))
 

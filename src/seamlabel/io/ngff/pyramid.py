@@ -97,6 +97,15 @@ def pyramid_levels(
     return tuple(levels)
 
 
+def middle(pixels: NDArray[Any], steps: tuple[int, ...]) -> NDArray[Any]:
+    """Return the middle one of each box of `steps` (1 or 2 per axis) voxels, for numbers of classes."""
+    for axis, step in enumerate(steps):
+        if step == 2:
+            n = pixels.shape[axis]
+            pixels = np.take(pixels, np.minimum(np.arange(1, n + 1, 2), n - 1), axis=axis)
+    return pixels
+
+
 def area_mean(pixels: NDArray[Any], steps: tuple[int, ...]) -> NDArray[Any]:
     """Return means over boxes of `steps` (1 or 2 per axis) voxels; over what exists at odd ends.
 

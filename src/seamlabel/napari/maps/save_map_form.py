@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QCheckBox, QWidget
 
 from seamlabel.errors import OutputError, Problem
-from seamlabel.io.maps import JOURNAL, check_place
+from seamlabel.io.map_places import check_place, is_unfinished
 from seamlabel.io.temporary import temporary_folder
 from seamlabel.napari.form.path_row import PathRow
 from seamlabel.napari.form.rows import Note, Section, combo_box
@@ -72,7 +72,7 @@ class SaveMapForm(Section):
         if self.path.path():
             return normal_path(self.path.path())
         self._temporary = self._temporary or str(temporary_folder() / "map.zarr")
-        if Path(self._temporary).exists() and not _unfinished(self._temporary):
+        if Path(self._temporary).exists() and not is_unfinished(self._temporary):
             self._temporary = str(temporary_folder() / "map.zarr")
         return self._temporary
 
@@ -92,17 +92,12 @@ class SaveMapForm(Section):
         if not self.path.path():
             self.note.say(TEMPORARY, "warning")
         else:
-            self.note.say(GOES_ON if _unfinished(self.output()) else "", "muted")
+            self.note.say(GOES_ON if is_unfinished(self.output()) else "", "muted")
 
 
 def free_place(path: str) -> str:
     """Return the path, or the next one that is not taken by a finished map: ``x-map-2.zarr``."""
     number, free = 2, path
-    while Path(free).exists() and not _unfinished(free):
+    while Path(free).exists() and not is_unfinished(free):
         free, number = f"{path.removesuffix('.zarr')}-{number}.zarr", number + 1
     return free
-
-
-def _unfinished(path: str) -> bool:
-    """Return whether there is a map that was cut short."""
-    return (Path(path) / JOURNAL).exists()
