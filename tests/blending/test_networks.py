@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 import seamlabel
+from seamlabel.blending.blend import Blend
 from seamlabel.blending.needs import measure_model
+from seamlabel.blending.padding import Padded
+from seamlabel.blending.predicting import predict
 from seamlabel.testing.cells import Tissue
 
 CLASSES = 5
@@ -137,3 +140,23 @@ def test_what_was_measured_makes_the_classes_of_the_whole_image():
         found = seamlabel.blend(IMAGE, network, finalize="argmax", tile_shape=64, overlap="measure")
         assert found.grid.align == (align, align)
         assert np.array_equal(found.values, whole(network, align))
+
+
+@pytest.mark.parametrize(("network", "align"), [(PLAIN[5], 1), (UNET, 4)])
+def test_the_grid_that_was_measured_makes_the_classes_of_the_whole_image(network, align):
+    needs = measure_model(network, IMAGE[:288, :288], 2)
+    grid = needs.grid(IMAGE.shape, 70)
+    assert grid.patch == ((70, 70) if align == 1 else (72, 72))
+    out = np.zeros((CLASSES, *IMAGE.shape), np.float32)
+    padded = Padded(lambda box: IMAGE[box.slices], IMAGE.shape, "reflect", grid.padding)
+    for _ in predict(Blend(grid, out), padded.read, network):
+        pass
+    assert np.array_equal(out.argmax(0), whole(network, align))
+    with pytest.raises(ValueError, match="no longer than twice the overlap"):
+        needs.grid(IMAGE.shape, 2 * needs.overlap[0])
+
+
+def test_no_grid_is_made_for_a_model_that_normalises_each_tile():
+    needs = measure_model(lambda tile: tile - tile.mean(), IMAGE[:288, :288], 2)
+    with pytest.raises(ValueError, match="no grid will make them agree"):
+        needs.grid(IMAGE.shape, 128)

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seamlabel.patch_grid import PatchGrid
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+    from seamlabel.patch_grid import Edge
 
 MOST_ALIGN = 32
 """Windows are multiples of it, and shifts up to it are tried."""
@@ -54,6 +58,41 @@ class ModelNeeds:
         """What tiles should read beyond their core: the halo, in multiples of the alignment."""
         steps = [max(1, step) for step in self.align]
         return tuple(ceil(halo / step) * step for halo, step in zip(self.halo, steps, strict=True))
+
+    def grid(self, shape: Sequence[int], patch: int | Sequence[int], edge: Edge = "snap") -> PatchGrid:
+        """Return patches of an array for this model: predictions that are cropped are those of the whole.
+
+        Parameters
+        ----------
+        shape : sequence of int
+            Of the array's space axes.
+        patch : int or sequence of int
+            Sides of the patches, rounded up to the alignment. Along axes that were not measured they are
+            as long as the array.
+        edge : {"snap", "even", "shrink", "pad"}
+            See `PatchGrid`.
+
+        Raises
+        ------
+        ValueError
+            If no overlap or alignment will do, or patches are no longer than what they overlap by.
+        """
+        if self.normalises_per_tile or not all(self.align):
+            msg = "the model's answers depend on where patches lie: no grid will make them agree"
+            raise ValueError(msg)
+        given = [patch] * len(shape) if isinstance(patch, int) else list(patch)
+        sides = [
+            ceil((side if cut else n) / step) * step
+            for side, n, cut, step in zip(given, shape, self.cut, self.align, strict=True)
+        ]
+        apart = [
+            side - 2 * overlap if cut else side
+            for side, overlap, cut in zip(sides, self.overlap, self.cut, strict=True)
+        ]
+        if min(apart) < 1:
+            msg = f"patches of {tuple(sides)} are no longer than twice the overlap of {self.overlap}"
+            raise ValueError(msg)
+        return PatchGrid(tuple(shape), tuple(sides), tuple(apart), edge, align=self.align)
 
 
 def measure_model(
