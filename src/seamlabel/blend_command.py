@@ -25,7 +25,7 @@ def add_command(subs: Any) -> None:
     )
     add.add_argument("image", metavar="IMAGE", help="an OME-Zarr, TIFF, HDF5, …")
     add.add_argument("out", metavar="OUT.zarr", help="the map; what was cut short goes on")
-    add_method(add)
+    add_method(add, usual="none", gives="values")
     _add_tiles(add)
     context_option.add_options(add)
     _add_map(add)
@@ -49,14 +49,14 @@ def _add_tiles(add: ArgumentParser) -> None:
     )
     tiles.add_argument(
         "--edge",
-        default="snap",
         choices=("snap", "even", "shrink", "pad"),
-        help="of the last tile; default snap",
+        help="of the last tile; default snap, of backends shrink",
     )
     tiles.add_argument("--padding", default="reflect", metavar="MODE", help="one of numpy's; default reflect")
     tiles.add_argument(
         "--skip-empty", metavar="X", help="a value, otsu, or a mask: other tiles are not predicted"
     )
+    tiles.add_argument("--skip-level", type=int, metavar="N", help="judged by that level, without reading")
     tiles.add_argument("--skipped", type=float, default=0.0, metavar="X", help="what those have; default 0")
 
 
@@ -104,6 +104,7 @@ def _asked(args: Namespace) -> dict[str, Any]:
         "outputs": args.outputs.split(",") if args.outputs else None,
         "dtype": args.dtype,
         "skip_empty": args.skip_empty,
+        "skip_level": args.skip_level,
         "skipped": args.skipped,
         "context": context_option.context_of(args),
         "version": args.ngff,

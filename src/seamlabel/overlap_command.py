@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def add_method(add: ArgumentParser) -> None:
+def add_method(add: ArgumentParser, usual: str = "threshold", gives: str = "labels") -> None:
     """Add the options that name a method and what of the image it gets."""
     method = add.add_argument_group("method")
-    method.add_argument("--backend", metavar="NAME", help="see 'seamlabel backends'; default threshold")
+    method.add_argument("--backend", metavar="NAME", help=f"see 'seamlabel backends'; default {usual}")
     method.add_argument(
         "--set", action="append", metavar="K=V", help="a parameter of the backend, or of your function"
     )
-    method.add_argument("--function", metavar="FILE.py:FN", help="your own fn(tile) -> labels")
+    method.add_argument("--function", metavar="FILE.py:FN", help=f"your own fn(tile) -> {gives}")
     method.add_argument("--level", type=int, metavar="N", help="resolution level, 0 = full")
     method.add_argument("--channels", metavar="A,B", help="names or numbers")
     method.add_argument("--axes", metavar="ZYX", help="of a file that does not say them, as they lie in it")

@@ -9,6 +9,8 @@ import pytest
 
 from seamlabel import registry
 from seamlabel.blended import blend
+from seamlabel.cli import main
+from seamlabel.io.ngff.images import write_image
 
 PIXELS = np.arange(100 * 70, dtype=np.uint16).reshape(100, 70)
 
@@ -59,3 +61,10 @@ def test_tiles_of_a_function_are_all_of_one_shape():
 
     blend(PIXELS, look, tile_shape=32, overlap=16, align=16)
     assert shapes == {(64, 64)}
+
+
+def test_the_command_line_gives_a_backend_the_same_tiles(seen, tmp_path):
+    write_image(tmp_path / "image.zarr", PIXELS.shape, "uint16", lambda box: PIXELS[box.slices], axes="yx")
+    ask = ["--backend", "look", "--tile", "32", "--overlap", "16", "--quiet"]
+    assert main(["blend", str(tmp_path / "image.zarr"), str(tmp_path / "map.zarr"), *ask]) == 0
+    assert {tile.shape for tile in seen} >= {(64, 64), (64, 38)}
