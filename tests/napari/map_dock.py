@@ -40,6 +40,10 @@ def classes(tile):
     found = soft(tile)
     return np.stack([1 - found, found, found * 0 + 0.1])
 
+def logits(tile):
+    found = gated(tile)
+    return np.stack([found, 1000 * found])
+
 def fails(tile):
     raise ValueError("no such weights")
 

@@ -276,3 +276,18 @@ def test_the_overlap_is_measured_if_asked_for(maps, image_path):
     maps.ready()
     maps.run()
     assert np.allclose(shown(maps.layer("image-map")), soft(WHOLE), atol=1e-3)
+
+
+def test_the_slider_is_for_the_channel_that_is_chosen(maps, image_path, tmp_path):
+    maps.open(image_path, "logits")
+    maps.click(maps.bar.run_button)
+    maps.until(lambda: maps.controller.progress[0] >= 2)
+    assert maps.objects.layer().name == "image-map output 0"
+    other = maps.objects.map.findText("image-map output 1")
+    maps.objects.map.setCurrentIndex(other)
+    maps.until(lambda: maps.objects.threshold.number.maximum() > 100)
+    (tmp_path / "go").touch()
+    maps.wait_end()
+    assert maps.objects.threshold.number.maximum() > 100
+    maps.objects.map.setCurrentIndex(maps.objects.map.findText("image-map output 0"))
+    assert maps.objects.threshold.number.maximum() <= 1

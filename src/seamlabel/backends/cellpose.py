@@ -87,6 +87,7 @@ class CellposeParams:
         float,
         {
             "label": "Flow threshold",
+            "labels": True,
             "tooltip": "Objects with a larger flow error are removed; 0 keeps all. Not used in 3D",
             "min": 0.0,
             "max": 10.0,
@@ -97,6 +98,7 @@ class CellposeParams:
         float,
         {
             "label": "Cell probability",
+            "labels": True,
             "tooltip": "Threshold of the network's output (a logit): lower finds more and larger objects",
             "min": -20.0,
             "max": 20.0,
@@ -109,6 +111,7 @@ class CellposeParams:
         {
             "advanced": True,
             "label": "Iterations",
+            "labels": True,
             "tooltip": "Steps along the flows, more for long objects; auto: from the diameter",
             "min": 1,
             "max": 100_000,

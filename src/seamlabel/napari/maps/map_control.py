@@ -208,7 +208,8 @@ class MapControl:
         if stream.total > stream.count:
             self._bar.memory.say(f"The first {stream.count} of {stream.total} channels are shown")
         self.layers.begin(stream, picture, self.plan, names, str(writer.folder))
-        self.objects.choose(self.layers.layers[0])
+        likely = [layer for layer in self.layers.layers if "prob" in layer.name.lower()]
+        self.objects.choose((likely or self.layers.layers)[0])
         self._draw()
 
     def _look(self) -> None:
@@ -219,8 +220,14 @@ class MapControl:
 
     def _draw(self) -> None:
         """Show what came since."""
-        if not self._closed and self.layers.redraw() and self._stream is not None:
-            self.objects.follow(*self._stream.limits[0])
+        if not self._closed and self.layers.redraw():
+            self._follow()
+
+    def _follow(self) -> None:
+        """Have the slider go over what there is of the map by now, if it is for a channel of this one."""
+        chosen = self.objects.chosen
+        if self._stream is not None and chosen in self.layers.layers:
+            self.objects.follow(*self._stream.limits[self.layers.layers.index(chosen)])
 
     def _tell(self) -> None:
         if not self.active or not self._bar.cancel_button.isEnabled():
@@ -245,8 +252,7 @@ class MapControl:
         self.layers.finish(found.path)
         text = f"Map {Path(found.path).name}: {many(len(found.grid), 'tile')} · {duration(found.seconds)}"
         self._bar.end(text, "good")
-        if self._stream is not None and self.layers.layers:
-            self.objects.follow(*self._stream.limits[0])
+        self._follow()
 
     def _failed(self, error: BaseException, trace: str) -> None:
         if self._gone():

@@ -60,6 +60,11 @@ class ObjectsControl:
         box.labels_requested.connect(self.make)
         self.look()
 
+    @property
+    def chosen(self) -> Image | None:
+        """The map that objects are made of."""
+        return self._box.layer()
+
     def look(self) -> None:
         """Offer the layers there are now: what was predicted first, then the latest."""
         images = [layer for layer in self._images() if not layer.rgb]
