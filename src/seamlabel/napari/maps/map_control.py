@@ -71,6 +71,7 @@ class MapControl:
         self.progress = (0, 0)
         self.choice = ImageChoice(viewer, form.image, lambda: self.active, lambda: self.objects.look())
         self.objects = ObjectsControl(viewer, objects, self.choice.images, dock)
+        objects.map_changed.connect(self._follow)
         self.open, self.choose = self.choice.open, self.choice.choose
         self.activity = Activity(bar, self.cancel)
         self._redraw = QTimer(form)
