@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from napari import settings
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QCheckBox
 from scipy import ndimage
@@ -75,6 +76,8 @@ class MapDock:
         self.docked = viewer.window.add_dock_widget(self.widget, name="Predict a map", area="right")
         self.form, self.objects, self.bar = self.widget.form, self.widget.objects, self.widget.bar
         self.controller = self.widget.controller
+        if hasattr(settings, "get_plugin_settings"):  # since napari 0.9; tiles come in their order then
+            settings.get_plugin_settings("seamlabel").runs.tiles_at_once = 1
         self.control = self.controller.objects
 
     @property

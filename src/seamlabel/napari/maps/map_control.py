@@ -275,8 +275,9 @@ class MapControl:
             self._bar.end(f"Stopped at {done:,}/{total:,}. Run goes on with it.", "muted")
         self.layers.cut_short()
         self._stream = None
-        self._enable(True)
-        self._image_changed()
+        if not self._gone():  # napari handles events meanwhile
+            self._enable(True)
+            self._image_changed()
 
     def _loss(self) -> str:
         done, total = self.progress
