@@ -14,6 +14,7 @@ from seamlabel.blended import blend
 from seamlabel.cli import main
 from seamlabel.errors import BackendError, OutputError, SpecError, TileError
 from seamlabel.io.ngff.images import write_image
+from seamlabel.io.ngff.model import open_image
 from seamlabel.io.sources import image_info, open_labels
 from seamlabel.testing.cells import Tissue
 
@@ -254,3 +255,15 @@ def test_the_command_line_makes_a_map_and_tells_what_is_wrong(image, tmp_path, c
     assert main(["blend", str(image), str(out)]) == 2
     assert main(["blend", str(image), str(out), "--backend", "watershed"]) == 1
     assert "gives labels" in capsys.readouterr().err
+
+
+def test_what_a_map_is_made_of_is_never_replaced(image, tmp_path):
+    mask = tmp_path / "mask.zarr"
+    write_image(mask, PIXELS.shape, "uint8", lambda b: (PIXELS[b.slices] > 0).astype("uint8"), axes="yx")
+    for read in (image, mask):
+        link = tmp_path / f"link-{read.name}"
+        link.symlink_to(read)
+        for place in (read, link):
+            with pytest.raises(OutputError, match="holds what the map is made of"):
+                blend(image, blur, skip_empty=str(mask), output=place, overwrite=True)
+    assert np.array_equal(open_image(image).arrays[0][:], PIXELS)

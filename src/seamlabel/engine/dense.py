@@ -104,7 +104,7 @@ class DenseRun:
     def steps(self) -> Generator[MapStarted | MapTile, None, tuple[Any, dict[str, str]]]:
         """Predict all tiles; return the map (or maps, by name), and where they are."""
         for name in self.stats if self.wishes.output else ():
-            check_place(self._where(name), overwrite=self.wishes.overwrite)
+            check_place(self._where(name), overwrite=self.wishes.overwrite, reads=self._reads())
         _check_dtype(self.wishes.dtype)
         told = {"weights": self.wishes.weights, "stats": self.stats, "finalize": self.wishes.finalize}
         nothing = np.broadcast_to(np.float32(0), self.grid.shape)
@@ -242,6 +242,11 @@ class DenseRun:
             overwrite=self.wishes.overwrite,
             classes=name == "mean" and self.wishes.finalize == "argmax",
         )
+
+    def _reads(self) -> list[str | None]:
+        """Return the paths of image and mask, as far as they have any."""
+        skip = self.plan.spec.skip_empty
+        return [self.plan.info.path, skip if isinstance(skip, str) and skip not in {"otsu", "mask"} else None]
 
     def _where(self, name: str) -> str:
         """Return the path of one of the maps."""

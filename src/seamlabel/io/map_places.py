@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamlabel.errors import OutputError
+from seamlabel.io.addresses import is_remote
 from seamlabel.io.convert.journal import Journal
 from seamlabel.io.ngff.documents import group_format
 from seamlabel.io.ngff.places import local_path, obstacle
@@ -13,13 +14,25 @@ from seamlabel.io.partial import sweep
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
 JOURNAL = ".seamlabel-blend"
 """Name of the file in a map that notes what is done, as long as it is not finished."""
 
 
-def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+def check_place(
+    path: str | os.PathLike[str], *, overwrite: bool, reads: Iterable[str | os.PathLike[str] | None] = ()
+) -> None:
     """Raise what would keep a map from being written there, as far as that is known by now.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The OME-Zarr to make.
+    overwrite : bool
+        Whether an image that is there is to be replaced.
+    reads : iterable of str, path-like or None
+        What the map is made of: it is not replaced, whatever is asked.
 
     Raises
     ------
@@ -27,6 +40,10 @@ def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> None:
         If something is there that is no unfinished map, and is not to be replaced; or it cannot be written.
     """
     folder = Path(local_path(path))
+    for read in reads:
+        if read is not None and not is_remote(read) and _within(Path(local_path(read)), folder):
+            msg = f"{folder} holds what the map is made of, it is not replaced"
+            raise OutputError(msg, "Give another path")
     if Journal(folder, JOURNAL).exists():
         return
     sweep(folder)
@@ -38,6 +55,11 @@ def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> None:
         raise OutputError(f"{folder} exists", "Give another path, or replace it: --overwrite, overwrite=True")
     if hindered := obstacle(folder):
         raise OutputError(hindered, "Give another path, or check its permissions")
+
+
+def _within(path: Path, folder: Path) -> bool:
+    """Return whether a path is a folder, or lies in it, links followed."""
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def begun(path: str | os.PathLike[str], request: dict[str, Any]) -> dict[str, Any] | None:

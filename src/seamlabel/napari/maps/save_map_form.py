@@ -35,12 +35,13 @@ class SaveMapForm(Section):
         super().__init__("Map", parent)
         self._temporary = ""
         self._offered = ""
+        self._reads: tuple[str | None, ...] = ()
         self.finish = combo_box()
         for name, title in FINISH.items():
             self.finish.addItem(title, name)
         self.path = PathRow("Empty: a temporary one", "Save the map as")
         self.overwrite = QCheckBox("Overwrite")
-        self.overwrite.setToolTip("Replace the image that is there")
+        self.overwrite.setToolTip("Replace the image that is there, and the labels in it")
         self.note = Note("muted", self)
         self.add("finalize", "Values", self.finish, "What is made of the blended values of all channels")
         self.add("output", "Save as", self.path, "The OME-Zarr of the map, made with a pyramid")
@@ -53,6 +54,8 @@ class SaveMapForm(Section):
 
     def set_picture(self, picture: Picture | None) -> None:
         """Offer a place beside the image, unless the user has named one."""
+        # a layer may be read from its file as it is needed, also where it is taken as an array
+        self._reads = (picture.path, picture.layer.source.path) if picture is not None else ()
         beside = beside_image(picture) if picture is not None else None
         if self.path.path() == self._offered:
             self._offered = free_place(beside.replace("-labels.zarr", "-map.zarr")) if beside else ""
@@ -79,7 +82,7 @@ class SaveMapForm(Section):
     def wrongs(self) -> list[Problem]:
         """Return what keeps a map from being written there."""
         try:
-            check_place(self.output(), overwrite=self.overwrite.isChecked())
+            check_place(self.output(), overwrite=self.overwrite.isChecked(), reads=self._reads)
         except OutputError as error:
             return [Problem("output", str(error), error.hint)]
         return []
