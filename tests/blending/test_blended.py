@@ -215,7 +215,7 @@ def test_what_cannot_be_is_told(image, tmp_path):
     with pytest.raises(BackendError, match="answers to a tile"):
         blend(image, lambda tile: tile[::2], tile_shape=64)
     with pytest.raises(OutputError, match="exists"):
-        blend(image, blur, output=image)
+        blend(PIXELS, blur, output=image)
     with pytest.raises(SpecError, match="2 names, 3 channels"):
         blend(image, classes, output=tmp_path / "a.zarr", outputs=("one", "two"))
     with pytest.raises(SpecError, match="none of snap"):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
+    from seamlabel.napari.layers.pictures import Picture
     from seamlabel.napari.maps.map_form import MapForm
     from seamlabel.napari.maps.objects_box import ObjectsBox
     from seamlabel.napari.run.run_bar import RunBar
@@ -66,6 +67,8 @@ class MapControl:
         self.plan: Plan | None = None
         self.worker: RunWorker | None = None
         self._stream: MapStream | None = None
+        self._ran: tuple[Picture, Plan] | None = None
+        """What is predicted, and how: its layer may be removed meanwhile."""
         self._closed = False
         self._began = 0.0
         self.progress = (0, 0)
@@ -90,8 +93,10 @@ class MapControl:
 
     def start(self) -> None:
         """Predict the map that the form asks for, or go on with it."""
-        if self.plan is None or self.active:
+        picture = self._form.image.picture
+        if self.plan is None or picture is None or self.active:
             return
+        self._ran = picture, self.plan
         self._form.remember()
         wishes = self._form.wishes()
         self._enable(False)
@@ -131,6 +136,8 @@ class MapControl:
         if self._closed:
             return
         self._closed = True
+        if isalive(self._redraw):
+            self._redraw.stop()
         self.choice.close()
         self.objects.close(stays=False)
         self.activity.end()
@@ -140,6 +147,8 @@ class MapControl:
     # -- planning -------------------------------------------------------------------------------
 
     def _image_changed(self) -> None:
+        if self.active:  # afterwards it is looked at anyway
+            return
         if self._form.image.layer() is None:
             self._form.set_picture(None)
             self._no_plan()
@@ -200,15 +209,15 @@ class MapControl:
         self._tell()
 
     def _started(self, event: MapStarted) -> None:
-        picture, stream = self._form.image.picture, self._stream
-        if picture is None or self.plan is None or stream is None:
+        stream = self._stream
+        if self._ran is None or stream is None:
             return
         writer = event.maps["mean"]
         name = Path(writer.folder).name.removesuffix(".zarr")
         names = [name] if stream.total == 1 else [f"{name} {one}" for one in writer.channels]
         if stream.total > stream.count:
             self._bar.memory.say(f"The first {stream.count} of {stream.total} channels are shown")
-        self.layers.begin(stream, picture, self.plan, names, str(writer.folder))
+        self.layers.begin(stream, *self._ran, names, str(writer.folder))
         likely = [layer for layer in self.layers.layers if "prob" in layer.name.lower()]
         self.objects.choose((likely or self.layers.layers)[0])
         self._draw()
@@ -225,10 +234,10 @@ class MapControl:
             self._follow()
 
     def _follow(self) -> None:
-        """Have the slider go over what there is of the map by now, if it is for a channel of this one."""
-        chosen = self.objects.chosen
-        if self._stream is not None and chosen in self.layers.layers:
-            self.objects.follow(*self._stream.limits[self.layers.layers.index(chosen)])
+        """Have the slider go over what there is of the map, if that is what it is for."""
+        number = self.layers.number(self.objects.layer())
+        if number is not None and self._stream is not None:
+            self.objects.follow(*self._stream.limits[number])
 
     def _tell(self) -> None:
         if not self.active or not self._bar.cancel_button.isEnabled():
@@ -270,14 +279,16 @@ class MapControl:
             return
         self._redraw.stop()
         self.activity.end()
+        if self._gone():  # napari handled all events of the window for that
+            return
         if cancelled:
             done, total = self.progress
-            self._bar.end(f"Stopped at {done:,}/{total:,}. Run goes on with it.", "muted")
+            told = f"Stopped at {done:,}/{total:,}. Run goes on with it."
+            self._bar.end(told if total else "Stopped before the first tile", "muted")
         self.layers.cut_short()
-        self._stream = None
-        if not self._gone():  # napari handles events meanwhile
-            self._enable(True)
-            self._image_changed()
+        self._stream = self._ran = None
+        self._enable(True)
+        self._image_changed()
 
     def _loss(self) -> str:
         done, total = self.progress

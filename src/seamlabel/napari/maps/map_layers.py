@@ -68,6 +68,10 @@ class MapLayers:
                 redraw(layer)
         return True
 
+    def number(self, layer: Image | None) -> int | None:
+        """Return which channel of the map a layer shows; None for others."""
+        return self.layers.index(layer) if layer in self.layers else None
+
     def finish(self, path: str) -> None:
         """Show what is on disk, with the pyramid that is there now."""
         for layer, (levels, options, _) in zip(self.layers, layer_data(path), strict=False):

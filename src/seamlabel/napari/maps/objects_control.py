@@ -60,11 +60,6 @@ class ObjectsControl:
         box.labels_requested.connect(self.make)
         self.look()
 
-    @property
-    def chosen(self) -> Image | None:
-        """The map that objects are made of."""
-        return self._box.layer()
-
     def look(self) -> None:
         """Offer the layers there are now: what was predicted first, then the latest."""
         images = [layer for layer in self._images() if not layer.rgb]
@@ -74,6 +69,10 @@ class ObjectsControl:
         self._box.set_layers(images, chosen)
         if self.preview.source is not None and self.preview.source not in images:
             self.preview.hide()
+
+    def layer(self) -> Image | None:
+        """Return the chosen map."""
+        return self._box.layer()
 
     def choose(self, layer: Image) -> None:
         """Choose a map that is being made."""
