@@ -7,6 +7,7 @@ import pytest
 from tests.napari.map_dock import MapDock, soft
 
 from seamlabel.backends.pixels import connected
+from seamlabel.io.ngff.images import write_image
 from seamlabel.io.ngff.model import open_image
 from seamlabel.testing.cells import Tissue
 
@@ -94,3 +95,63 @@ def test_nothing_is_drawn_any_more_once_the_dock_is_closed(maps, image_path):
     maps.viewer.window.remove_dock_widget(maps.widget)
     maps.until(lambda: maps.controller._closed)
     assert not maps.controller._redraw.isActive()
+
+
+def test_the_count_of_objects_is_of_what_is_looked_at(maps, tmp_path):
+    stack = np.stack([WHOLE[:128, :160], WHOLE[:128, :160] // 9, WHOLE[200:328, :160]])
+    maps.viewer.add_image(stack)
+    maps.model("soft")
+    maps.ready()
+    maps.run()
+    maps.viewer.dims.set_point(0, 0)
+    maps.objects.threshold.setValue(0.45)
+    whole = soft(stack)
+    for plane in (0, 1, 2):
+        maps.viewer.dims.set_point(0, plane)
+        count = connected(whole[plane] > 0.45).max()
+        maps.until(lambda n=count: maps.objects.found.text().startswith(f"{n} object"))
+
+
+def test_objects_that_are_removed_by_hand_stay_away(maps, image_path):
+    begin(maps, image_path)
+    maps.click(maps.objects.preview)
+    maps.until(lambda: maps.control.preview.layer is not None)
+    maps.viewer.layers.remove(maps.control.preview.layer)
+    assert not maps.objects.preview.isChecked()
+    assert maps.objects.found.text() == ""
+    end(maps)
+    assert [layer.name for layer in maps.viewer.layers] == ["image", "image-map"]
+    assert maps.objects.threshold.value() == 0.5
+
+
+def test_a_map_that_is_replaced_on_disk_is_replaced_in_the_viewer(maps, image_path, tmp_path):
+    maps.open(image_path)
+    maps.run()
+    maps.type(maps.form.save.path.line, str(tmp_path / "image-map.zarr"))
+    maps.click(maps.form.save.overwrite)
+    maps.model("classes")
+    maps.ready()
+    maps.run()
+    assert [layer.name for layer in maps.viewer.layers][1:] == [f"image-map output {k}" for k in range(3)]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_coarser_level_lies_on_an_image_that_is_turned(maps, tmp_path, kept):
+    write_image(
+        tmp_path / "image.zarr", WHOLE.shape, "uint16", lambda b: WHOLE[b.slices], axes="yx", levels=3
+    )
+    if kept:
+        maps.controller.open(str(tmp_path / "image.zarr"))
+    else:
+        maps.viewer.add_image([WHOLE, WHOLE[::2, ::2], WHOLE[::4, ::4]], multiscale=True, name="image")
+    image = maps.layer("image")
+    image.scale, image.rotate, image.shear, image.translate = (2, 3), 30, [0.2], (10, 4)
+    maps.model("soft")
+    maps.form.image.level.setCurrentIndex(2)
+    maps.ready()
+    maps.run()
+    made = maps.viewer.layers[-1]
+    assert pixels(made).shape == (128, 128)
+    for place in ((0, 0), (100, 50)):
+        wanted = image.data_to_world([4 * n + 1.5 for n in place])
+        assert np.allclose(made.data_to_world(place), wanted)

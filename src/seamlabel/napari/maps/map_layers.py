@@ -6,6 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
+from napari.utils.transforms import Affine
 
 from seamlabel.napari.layers.lazy_labels import LazyArray, lazy
 from seamlabel.napari.layers.live import redraw, same_selection
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from seamlabel.napari.maps.stream import MapStream
     from seamlabel.plan import Plan
 
+SHOWS = "unfinished", "path"
+"""Keys of a layer's notes that say of which OME-Zarr it is."""
 MOST = 16
 """Channels of a map that are shown as layers."""
 
@@ -48,7 +51,8 @@ class MapLayers:
     def begin(self, stream: MapStream, picture: Picture, plan: Plan, names: Sequence[str], path: str) -> None:
         """Show a stream as new layers, in place of what was shown of the same map before it was cut short."""
         self._stream, self._placement, self._path = stream, placed(picture, plan), path
-        self._remove(lambda layer: layer.metadata.get(OWN, {}).get("unfinished") == path)
+        # also of one that was replaced on disk: its pixels are gone
+        self._remove(lambda layer: path in (layer.metadata.get(OWN, {}).get(key) for key in SHOWS))
         self._limits.clear()
         self.layers = [self._layer(channel, name) for channel, name in enumerate(names[: stream.count])]
         with same_selection(self._viewer):
@@ -153,9 +157,10 @@ def placed(picture: Picture, plan: Plan) -> Placement:
     keep = [i for i in range(len(place.options["scale"])) if not place.insert or i != place.insert[0]]
     if len(keep) != len(plan.scale):
         return place
-    scale, move = list(place.options["scale"]), list(place.options["translate"])
+    scale, origin = list(place.options["scale"]), [0.0] * len(place.options["scale"])
+    turned = {name: place.options.get(name) for name in ("scale", "translate", "rotate", "shear")}
     for i, one, other, at, start in zip(keep, plan.scale, first[0], plan.translation, first[1], strict=True):
-        move[i] += (at - start) * scale[i] / other
+        origin[i] = (at - start) / other  # of the map, in voxels of the layer
         scale[i] *= one / other
-    place.options.update(scale=scale, translate=move)
+    place.options.update(scale=scale, translate=list(Affine(**turned, ndim=len(scale))(origin)))
     return place

@@ -6,6 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_info
+from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 
 from seamlabel.napari.layers.pictures import OWN
@@ -49,13 +50,14 @@ class ObjectsControl:
         dock: Callable[[], SeamlabelWidget],
     ) -> None:
         self._viewer, self._box, self._images, self._dock = viewer, box, images, dock
-        self.preview = ThresholdPreview(viewer)
+        self.preview = ThresholdPreview(viewer, self._tell)
         self._touched = False
         self._soon = QTimer(box)
         self._soon.setSingleShot(True)
         self._soon.setInterval(WAIT_MS)
         self._soon.timeout.connect(self._show)
         box.map_changed.connect(self._other_map)
+        box.threshold.valueChanged.connect(self._touch)
         box.value_changed.connect(self._value_changed)
         box.labels_requested.connect(self.make)
         self.look()
@@ -69,6 +71,8 @@ class ObjectsControl:
         self._box.set_layers(images, chosen)
         if self.preview.source is not None and self.preview.source not in images:
             self.preview.hide()
+        if self.preview.layer is not None and self.preview.layer not in self._viewer.layers:
+            self._box.preview.setChecked(False)  # the user has removed it
 
     def layer(self) -> Image | None:
         """Return the chosen map."""
@@ -118,6 +122,7 @@ class ObjectsControl:
     def _other_map(self) -> None:
         layer = self._box.layer()
         self.preview.hide()
+        self._box.found.say("")
         if layer is None:
             return
         self._touched = False
@@ -126,8 +131,10 @@ class ObjectsControl:
         self._box.set_range(low, high, start(low, high))
         self.drawn()
 
-    def _value_changed(self) -> None:
+    def _touch(self, _value: float) -> None:
         self._touched = True
+
+    def _value_changed(self) -> None:
         if self._box.preview.isChecked():
             self._soon.start()
         else:
@@ -140,6 +147,11 @@ class ObjectsControl:
         if layer is None or layer not in self._viewer.layers or not self._box.preview.isChecked():
             return
         self.preview.show(layer, self._box.threshold.value())
+
+    def _tell(self) -> None:
+        """Tell of the objects that are looked at."""
+        if not isalive(self._box):  # the layer stays where the viewer is closed
+            return
         found = self.preview.count
         self._box.found.say(TOO_MUCH if found is None else f"{many(found, 'object')} in view")
 

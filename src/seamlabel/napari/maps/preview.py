@@ -18,6 +18,8 @@ from seamlabel.napari.layers.live import Live, redraw, same_selection
 from seamlabel.napari.layers.pictures import OWN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.components import ViewerModel
     from napari.layers import Image
     from numpy.typing import NDArray
@@ -36,16 +38,22 @@ class ThresholdPreview:
     ----------
     viewer : napari.components.ViewerModel
         The viewer.
+    drawn : callable
+        Called after objects were drawn, also where another part of the map is looked at.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = viewer
+    def __init__(self, viewer: ViewerModel, drawn: Callable[[], None] = lambda: None) -> None:
+        self._viewer, self._drawn = viewer, drawn
         self._value = 0.0
         self._live: Live | None = None
         self.source: Image | None = None
         self.layer: Labels | None = None
-        self.count: int | None = 0
-        """Objects in what was looked at last; None if that was too much."""
+        self._counts: dict[int, int | None] = {}
+
+    @property
+    def count(self) -> int | None:
+        """Objects in what is looked at; None if that is too much."""
+        return 0 if self.layer is None else self._counts.get(self.layer.data_level, 0)
 
     def show(self, source: Image, value: float) -> None:
         """Show what is above a value in a layer."""
@@ -71,7 +79,8 @@ class ThresholdPreview:
     def _add(self, source: Image) -> None:
         self.source = source
         data = list(source.data) if source.multiscale else [source.data]
-        self._live = Live([self._level(level) for level in data])
+        self._counts.clear()
+        self._live = Live([self._level(k, level) for k, level in enumerate(data)])
         shown = self._live.data
         place = {name: getattr(source, name) for name in ("scale", "translate", "rotate", "shear")}
         self.layer = Labels(
@@ -85,17 +94,22 @@ class ThresholdPreview:
             **place,
         )
         self.layer.editable = False
+        self.layer.events.set_data.connect(self._seen)
         with same_selection(self._viewer):
             self._viewer.add_layer(self.layer)
 
-    def _level(self, level: Any) -> LazyArray:
+    def _seen(self, event: Any) -> None:
+        if event.source is self.layer:
+            self._drawn()
+
+    def _level(self, k: int, level: Any) -> LazyArray:
         def read(picks: Picks) -> NDArray[Any]:
             if prod(map(len, picks)) > MOST:
-                self.count = None
+                self._counts[k] = None
                 return np.zeros(tuple(map(len, picks)), np.uint32)
             pixels = np.asarray(level[tuple(slice(p.start, p.stop, p.step) for p in picks)])
             labels = connected(pixels > self._value)
-            self.count = int(labels.max(initial=0))
+            self._counts[k] = int(labels.max(initial=0))
             return labels
 
         return LazyArray(read, tuple(map(range, level.shape)), np.dtype(np.uint32))
