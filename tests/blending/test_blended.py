@@ -267,3 +267,17 @@ def test_what_a_map_is_made_of_is_never_replaced(image, tmp_path):
             with pytest.raises(OutputError, match="holds what the map is made of"):
                 blend(image, blur, skip_empty=str(mask), output=place, overwrite=True)
     assert np.array_equal(open_image(image).arrays[0][:], PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("model", "why"), [(lambda tile: None, "nothing"), (lambda tile: tile + 1j, "complex"), (str, "type <U")]
+)
+def test_answers_that_are_no_numbers_are_refused(model, why):
+    with pytest.raises(BackendError, match=why):
+        blend(PIXELS, model, tile_shape=100, overlap=0)
+
+
+@pytest.mark.parametrize("how", ["softmax", "argmax"])
+def test_one_output_is_no_choice_of_classes(how):
+    with pytest.raises(SpecError, match="it has one"):
+        blend(PIXELS, blur, finalize=how)

@@ -155,3 +155,25 @@ def test_a_coarser_level_lies_on_an_image_that_is_turned(maps, tmp_path, kept):
     for place in ((0, 0), (100, 50)):
         wanted = image.data_to_world([4 * n + 1.5 for n in place])
         assert np.allclose(made.data_to_world(place), wanted)
+
+
+def test_what_is_in_the_way_is_told_in_words_of_the_dock(maps, image_path):
+    begin(maps, image_path)
+    maps.click(maps.bar.cancel_button)
+    end(maps)
+    maps.model("soft")
+    maps.ready()
+    maps.run()
+    assert maps.bar.failures.text().endswith("or tick Overwrite")
+    (maps.folder / "models.py").write_text("def two(tile):\n    return [tile, tile]\n", encoding="utf-8")
+    maps.model("two")
+    maps.click(maps.form.save.overwrite)
+    maps.ready()
+    maps.run()
+    assert "values and variances? Return one array" in maps.bar.failures.text()
+
+
+def test_the_dock_that_is_closed_in_a_run_says_how_to_go_on(maps, image_path):
+    begin(maps, image_path)
+    assert "with the same values" in maps.controller.left_behind()
+    end(maps)

@@ -101,8 +101,10 @@ def answered(answer: Any) -> tuple[Any, Any]:
     Raises
     ------
     BackendError
-        If it is a list.
+        If it is a list, or nothing.
     """
+    if answer is None:
+        raise BackendError("the model answers with nothing", "Return an array of the values")
     if isinstance(answer, list):
         msg = f"the model answers with a list of {len(answer)}: are these outputs, or values and variances?"
         raise BackendError(msg, "Return one array, np.stack([...]), or a tuple: (values, variances)")

@@ -185,6 +185,8 @@ class DenseRun:
         looped = tuple(lead + i for i, tiled in enumerate(self.tiled) if not tiled)
         found = answered(self.model(pixels.squeeze(looped) if looped else pixels))
         parts = tuple(np.asarray(part) for part in found if part is not None)
+        if wrong := [str(part.dtype) for part in parts if part.dtype.kind in "cOSU"]:
+            raise BackendError(f"the model answers with values of type {wrong[0]}", "Return real numbers")
         if looped:
             parts = tuple(np.expand_dims(part, _back(part.ndim, self.tiled)) for part in parts)
         return parts if len(parts) > 1 else parts[0]
@@ -207,6 +209,7 @@ class DenseRun:
             wanted = self.grid[0].box.shape
             msg = f"the model answers to a tile of {wanted} with {values.shape}"
             raise BackendError(msg, "It must return (outputs, *tile) or the tile's shape")
+        _check_finish(self.wishes.finalize, values.shape[0] if lead else 1)
         made = finish(values if lead else values[None], self.wishes.finalize)
         count = len(made) if lead and self.wishes.finalize != "argmax" else 0
         raw = len(values) if lead else 0  # what tiles disagree on is not finished
@@ -261,6 +264,13 @@ class DenseRun:
         told = identity(self.plan, self.source, self.job.segmenter, mask)
         told["channels"] = ", ".join(map(str, self.plan.channels))
         return {**asked, **shown, **told, "map": name, "grid": self.grid.to_json()}
+
+
+def _check_finish(how: Any, channels: int) -> None:
+    """Raise a `SpecError` if all of a map would have the same value."""
+    if channels == 1 and isinstance(how, str) and how in {"softmax", "argmax"}:
+        msg = f"{how} is over the outputs of the model, and it has one"
+        raise SpecError([Problem("finalize", msg, "Leave its values as they are, or use sigmoid")])
 
 
 def _check_dtype(name: str | None) -> None:

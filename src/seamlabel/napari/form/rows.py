@@ -105,10 +105,15 @@ def mark(widget: QWidget, wrong: bool) -> None:
 
 def sentence(problem: Problem) -> str:
     """Return what is wrong and how to mend it in the dock, without the field's name."""
-    text, fix = problem.message[:1].upper() + problem.message[1:], problem.fix
-    for pattern, here in ELSEWHERE.items():
-        fix = re.sub(pattern, here, fix)
+    text, fix = problem.message[:1].upper() + problem.message[1:], here(problem.fix)
     return f"{text}. {fix}" if fix else text
+
+
+def here(hint: str) -> str:
+    """Return a hint as it is followed in the dock."""
+    for pattern, instead in ELSEWHERE.items():
+        hint = re.sub(pattern, instead, hint)
+    return hint
 
 
 def fold_button(text: str, tip: str) -> QToolButton:

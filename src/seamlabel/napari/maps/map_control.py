@@ -13,7 +13,7 @@ from qtpy.QtCore import QTimer
 from seamlabel.blended import Blended, blend_steps
 from seamlabel.engine.dense import MapStarted, MapTile
 from seamlabel.errors import ImageError, SeamlabelError, SpecError
-from seamlabel.napari.form.rows import sentence
+from seamlabel.napari.form.rows import here, sentence
 from seamlabel.napari.image_choice import ImageChoice
 from seamlabel.napari.maps.map_layers import MOST, MapLayers
 from seamlabel.napari.maps.objects_control import ObjectsControl
@@ -122,7 +122,7 @@ class MapControl:
         """Return what is told where the dock is closed while it works."""
         if not self.active:
             return ""
-        return "The map is not finished. Open this dock again and press Run to go on with it."
+        return "The map is not finished. Open this dock again and press Run with the same values to go on."
 
     def leave(self) -> None:
         """End in a viewer that stays."""
@@ -267,7 +267,7 @@ class MapControl:
     def _failed(self, error: BaseException, trace: str) -> None:
         if self._gone():
             return
-        what, fix = str(error) or type(error).__name__, getattr(error, "hint", "")
+        what, fix = str(error) or type(error).__name__, here(getattr(error, "hint", ""))
         if isinstance(error, SpecError):
             what, fix = "\n".join(map(sentence, error.problems)), ""
         self._bar.end("", "muted")

@@ -121,7 +121,8 @@ class RunBar(QWidget):
 
     def show_error(self, what: str, fix: str, detail: str) -> None:
         """Show what went wrong and how to mend it; the traceback goes into the log."""
-        self.failures.say(f"{what}. {fix}" if fix else what)
+        end = "" if what.endswith((".", "?", "!")) else "."
+        self.failures.say(f"{what}{end} {fix}" if fix else what)
         self.log.add(what, detail=detail)
 
     def clear(self) -> None:
