@@ -177,3 +177,32 @@ def test_the_dock_that_is_closed_in_a_run_says_how_to_go_on(maps, image_path):
     begin(maps, image_path)
     assert "with the same values" in maps.controller.left_behind()
     end(maps)
+
+
+def test_an_address_is_no_place_for_a_map(maps, image_path):
+    maps.open(image_path)
+    maps.type(maps.form.save.path.line, "s3://bucket/map.zarr")
+    assert "local disk" in maps.form.save.problem("output")
+    assert not maps.bar.run_button.isEnabled()
+
+
+def test_labels_that_overwriting_would_delete_are_named(maps, image_path, tmp_path):
+    maps.open(image_path)
+    maps.run()
+    maps.click(maps.objects.make)
+    other = maps.viewer.window.add_plugin_dock_widget("seamlabel", "Seamlabel")[1]
+    maps.until(lambda: not other.controller.run.active and bool(other.bar.result.text()))
+    maps.type(maps.form.save.path.line, str(tmp_path / "image-map.zarr"))
+    assert maps.form.save.note.text() == ""
+    maps.click(maps.form.save.overwrite)
+    assert maps.form.save.note.text() == "Labels in it are deleted with it: cells"
+
+
+def test_pixels_that_replace_those_of_the_file_are_what_is_predicted(maps, image_path):
+    maps.open(image_path)
+    layer = maps.layer("image")
+    layer.data = [WHOLE[::-1].copy(), WHOLE[::-2, ::2].copy()]
+    maps.until(lambda: maps.form.image.picture.path is None)
+    maps.ready()
+    maps.run()
+    assert np.array_equal(pixels(maps.viewer.layers[-1]), soft(WHOLE[::-1]))

@@ -15,6 +15,7 @@ from seamlabel.engine.dense import MapStarted, MapTile
 from seamlabel.errors import ImageError, SeamlabelError, SpecError
 from seamlabel.napari.form.rows import here, sentence
 from seamlabel.napari.image_choice import ImageChoice
+from seamlabel.napari.layers.layer_watch import LayerWatch
 from seamlabel.napari.maps.map_layers import MOST, MapLayers
 from seamlabel.napari.maps.objects_control import ObjectsControl
 from seamlabel.napari.maps.stream import MapStream
@@ -77,6 +78,7 @@ class MapControl:
         objects.map_changed.connect(self._follow)
         self.open, self.choose = self.choice.open, self.choice.choose
         self.activity = Activity(bar, self.cancel)
+        self._watch = LayerWatch(lambda: None, form.image.look_again, form)
         self._redraw = QTimer(form)
         self._redraw.timeout.connect(self._look)
         form.changed.connect(self._form_changed)
@@ -99,7 +101,7 @@ class MapControl:
         self._ran = picture, self.plan
         self._form.remember()
         wishes = self._form.wishes()
-        self._enable(False)
+        self._form.enable(False)
         self._bar.begin()
         self._began, self.progress = monotonic(), (0, 0)
         self.worker = RunWorker(lambda: blend_steps(**wishes), self._hear)  # type: ignore[arg-type]
@@ -138,6 +140,7 @@ class MapControl:
         self._closed = True
         if isalive(self._redraw):
             self._redraw.stop()
+        self._watch.follow(None)
         self.choice.close()
         self.objects.close(stays=False)
         self.activity.end()
@@ -147,9 +150,11 @@ class MapControl:
     # -- planning -------------------------------------------------------------------------------
 
     def _image_changed(self) -> None:
+        layer = self._form.image.layer()
+        self._watch.follow(layer)
         if self.active:  # afterwards it is looked at anyway
             return
-        if self._form.image.layer() is None:
+        if layer is None:
             self._form.set_picture(None)
             self._no_plan()
             return
@@ -287,13 +292,9 @@ class MapControl:
             self._bar.end(told if total else "Stopped before the first tile", "muted")
         self.layers.cut_short()
         self._stream = self._ran = None
-        self._enable(True)
+        self._form.enable(True)
         self._image_changed()
 
     def _loss(self) -> str:
         done, total = self.progress
         return f"{done:,} of {many(total, 'tile')} are done. What is written is kept: Run goes on with it."
-
-    def _enable(self, enabled: bool) -> None:
-        for section in self._form.sections:
-            section.setEnabled(enabled)

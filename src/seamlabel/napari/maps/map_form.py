@@ -134,6 +134,11 @@ class MapForm(QWidget):
             section.setEnabled(picture is not None)
         set_tab_order(self)
 
+    def enable(self, enabled: bool) -> None:
+        """Let values be changed, or no longer."""
+        for section in self.sections:
+            section.setEnabled(enabled)
+
     def spec(self) -> RunSpec:
         """Return what a plan is made of.
 

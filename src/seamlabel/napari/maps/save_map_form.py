@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from seamlabel.errors import OutputError, Problem
+from seamlabel.errors import OutputError, Problem, SeamlabelError
+from seamlabel.io.addresses import is_remote
 from seamlabel.io.map_places import check_place, is_unfinished
+from seamlabel.io.ngff.model import label_names
 from seamlabel.io.temporary import temporary_folder
 from seamlabel.napari.form.path_row import PathRow
 from seamlabel.napari.form.rows import Note, Section, combo_box
@@ -92,10 +95,22 @@ class SaveMapForm(Section):
         self.changed.emit()
 
     def _tell(self) -> None:
-        if not self.path.path():
+        path = self.path.path() and self.output()
+        if not path:
             self.note.say(TEMPORARY, "warning")
+        elif is_remote(path):  # told as a problem
+            self.note.say("", "muted")
+        elif self.overwrite.isChecked() and (names := labels_in(path)):
+            self.note.say(f"Labels in it are deleted with it: {', '.join(names)}", "warning")
         else:
-            self.note.say(GOES_ON if is_unfinished(self.output()) else "", "muted")
+            self.note.say(GOES_ON if is_unfinished(path) else "", "muted")
+
+
+def labels_in(path: str) -> tuple[str, ...]:
+    """Return the names of the labels in an OME-Zarr, as far as they can be read."""
+    with suppress(SeamlabelError):
+        return label_names(Path(path))
+    return ()
 
 
 def free_place(path: str) -> str:
