@@ -160,3 +160,11 @@ def test_coarser_levels_of_classes_are_classes(tmp_path):
     assert all(set(np.unique(level[:])) <= {0, 2} for level in levels)
     attributes = json.loads((tmp_path / "map.zarr" / "zarr.json").read_text())["attributes"]
     assert attributes["ome"]["multiscales"][0]["type"] == "nearest"
+
+
+def test_there_may_be_more_classes_than_bytes_count():
+    found = blend(
+        np.zeros((4, 5), np.uint8), lambda tile: np.eye(300)[:, 299, None, None] + tile, finalize="argmax"
+    )
+    assert found.values.dtype == np.uint16
+    assert (found.values == 299).all()

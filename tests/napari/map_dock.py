@@ -45,6 +45,9 @@ def logits(tile):
     found = gated(tile)
     return np.stack([found, 1000 * found])
 
+def grey(tile):
+    return tile.astype("float32").mean(axis=0)
+
 def fails(tile):
     raise ValueError("no such weights")
 

@@ -108,7 +108,7 @@ def test_a_map_that_was_stopped_goes_on(maps, image_path, tmp_path):
     maps.click(maps.bar.cancel_button)
     (tmp_path / "go").touch()
     maps.wait_end()
-    assert "Run goes on with it" in maps.bar.result.text()
+    assert "Run begins anew" in maps.bar.result.text()
     assert [layer.name for layer in maps.viewer.layers] == ["image", "image-map (unfinished)"]
     assert "unfinished map" in maps.form.save.note.text()
     maps.ready()
@@ -291,3 +291,33 @@ def test_the_slider_is_for_the_channel_that_is_chosen(maps, image_path, tmp_path
     assert maps.objects.threshold.number.maximum() > 100
     maps.objects.map.setCurrentIndex(maps.objects.map.findText("image-map output 0"))
     assert maps.objects.threshold.number.maximum() <= 1
+
+
+def test_a_new_dock_goes_on_with_what_another_one_began(
+    maps, make_napari_viewer, qtbot, image_path, tmp_path
+):
+    maps.open(image_path, "gated", tiles=(100, 120), overlap=(10, 12))
+    maps.click(maps.bar.run_button)
+    maps.until(lambda: maps.controller.progress[0] >= 2)
+    maps.click(maps.bar.cancel_button)
+    (tmp_path / "go").touch()
+    maps.wait_end()
+    assert "No block was whole yet: Run begins anew" in maps.bar.result.text()
+    again = MapDock(make_napari_viewer(), qtbot, tmp_path)
+    again.controller.open(image_path)
+    again.ready()
+    assert "unfinished map" in again.form.save.note.text()
+    assert (again.form.tiles.shape.value(), again.form.tiles.overlap.value()) == ((100, 120), (10, 12))
+    again.run()
+    assert again.bar.failures.text() == ""
+    assert np.array_equal(shown(again.layer("image-map")), soft(WHOLE))
+
+
+def test_a_model_of_colours_is_given_all_of_them(maps):
+    picture = np.random.default_rng(0).integers(0, 255, (96, 80, 3), dtype=np.uint8)
+    maps.viewer.add_image(picture, name="photo", rgb=True)
+    maps.model("grey")
+    maps.ready()
+    maps.run()
+    assert maps.bar.failures.text() == ""
+    assert np.allclose(shown(maps.viewer.layers[-1]), picture.mean(axis=-1))

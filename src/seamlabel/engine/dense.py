@@ -214,7 +214,8 @@ class DenseRun:
         count = len(made) if lead and self.wishes.finalize != "argmax" else 0
         raw = len(values) if lead else 0  # what tiles disagree on is not finished
         count, raw = (0 if n == 1 and self.wishes.outputs is None else n for n in (count, raw))
-        kind = self.wishes.dtype or ("uint8" if self.wishes.finalize == "argmax" else "float32")
+        classes = np.min_scalar_type(max(len(values) - 1, 1)).name  # the least type that counts so far
+        kind = self.wishes.dtype or (classes if self.wishes.finalize == "argmax" else "float32")
         outs = {}
         for name in self.stats:
             each = (count, kind) if name == "mean" else (raw, "float32")

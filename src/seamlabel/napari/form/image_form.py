@@ -56,6 +56,7 @@ class ImageForm(Section):
 
     def __init__(self, parent: QWidget | None = None, maps: bool = False) -> None:
         super().__init__("Image", parent)
+        self._maps = maps
         self._layers: list[Image] = []
         self.picture: Picture | None = None
         self.wrong: Problem | None = None
@@ -159,7 +160,9 @@ class ImageForm(Section):
         names = channel_names(picture)
         if not (same and names == list(self.channel.names)):
             self._given = (None, ())
-            self.channel.set_channels(names, (shown_channel(picture) or 0,) if names else ())
+            every = self._maps and picture is not None and bool(picture.layer.rgb)  # colours belong together
+            first = tuple(range(len(names))) if every else (shown_channel(picture) or 0,)
+            self.channel.set_channels(names, first if names else ())
         self.show_row("channels", len(names) > 1)
         self._tell_channels()
 

@@ -204,6 +204,8 @@ class ParamsForm(Section):
         if isinstance(made, AutoNumber) and isinstance(made.inner.native, QDoubleSpinBox):
             made.inner.native.setDecimals(1)  # three in a row leave no room for more
             made.inner.native.setSuffix("")
+        elif isinstance(widget, QDoubleSpinBox):
+            widget.setSuffix("")
         both = QWidget()
         row = QHBoxLayout(both)
         row.setContentsMargins(0, 0, 0, 0)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.transforms import Affine
 
 from seamlabel.errors import ImageError
 from seamlabel.io.ngff.model import open_image
@@ -235,7 +236,9 @@ def placement(picture: Picture, level: int) -> Placement:
     if picture.path is None and level:
         inside = slice(0, layer.ndim)
         options["scale"] = list(picture.levels[level].scale[inside])
-        options["translate"] = list(picture.levels[level].translation[inside])
+        ratio = np.divide(options["scale"], layer.scale)  # its first voxel lies in the middle of so many
+        turned = {name: getattr(layer, name) for name in ("scale", "translate", "rotate", "shear")}
+        options["translate"] = list(Affine(**turned, ndim=layer.ndim)((ratio - 1) / 2))
     whole = {"rotate": layer.rotate, "shear": layer.shear, "affine": layer.affine.affine_matrix}
     channel = info.channel_axis
     if channel is None or channel >= layer.ndim or layer.ndim != len(info.axes):

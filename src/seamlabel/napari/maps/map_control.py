@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from seamlabel.napari.layers.layer_watch import LayerWatch
 from seamlabel.napari.maps.map_layers import MOST, MapLayers
 from seamlabel.napari.maps.objects_control import ObjectsControl
 from seamlabel.napari.maps.stream import MapStream
+from seamlabel.napari.maps.telling import progress_text, stopped_text
 from seamlabel.napari.preferences import preferences
 from seamlabel.napari.run.activity import Activity
 from seamlabel.napari.run.progress import duration, many
@@ -249,15 +249,7 @@ class MapControl:
             return
         done, total = self.progress
         share = 0.95 * done / total if total else 0.0
-        if not total:
-            text = "Trying the first tile"
-        elif done == total:
-            text = "Writing the pyramid"
-        else:
-            each = (monotonic() - self._began) / done if done > 2 else inf
-            left = f"{duration(each * (total - done))} left" if each < inf else "– left"
-            text = f"Predicting {done:,}/{total:,} · {left}"
-        self._bar.show_progress(share, text)
+        self._bar.show_progress(share, progress_text(done, total, monotonic() - self._began))
         self.activity.tell(done, total, "predicting")
 
     def _ended(self, found: Blended) -> None:
@@ -287,9 +279,8 @@ class MapControl:
         if self._gone():  # napari handled all events of the window for that
             return
         if cancelled:
-            done, total = self.progress
-            told = f"Stopped at {done:,}/{total:,}. Run goes on with it."
-            self._bar.end(told if total else "Stopped before the first tile", "muted")
+            whole = self._stream is not None and self._stream.whole
+            self._bar.end(stopped_text(*self.progress, whole), "muted")
         self.layers.cut_short()
         self._stream = self._ran = None
         self._form.enable(True)

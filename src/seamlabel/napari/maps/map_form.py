@@ -33,6 +33,8 @@ WEIGHTS = {
     "hann": "Hann",
     "flat": "Flat: plain mean",
 }
+IMAGES = 20
+"""Whose tiles are remembered."""
 MEASURE = "Measure the overlap first"
 
 
@@ -76,6 +78,19 @@ class MapTilesForm(Section):
         weights = self.weights.currentData()
         return {"tile_shape": self.shape.value(), "overlap": overlap, "weights": weights}
 
+    def kept(self) -> dict[str, Any]:
+        """Return what is shown, to be kept for another day."""
+        return {**self.values(), "overlap": self.overlap.value(), "measure": self.measure.isChecked()}
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Show what was kept, as far as it fits."""
+        for numbers, values in ((self.shape, kept.get("tile_shape")), (self.overlap, kept.get("overlap"))):
+            fits = isinstance(values, list | tuple) and len(values) == len(numbers.boxes)
+            if values == "auto" or (fits and all(type(n) is int for n in values)):
+                numbers.set_value(values)
+        self.measure.setChecked(kept.get("measure") is True)
+        self.weights.setCurrentIndex(max(0, self.weights.findData(kept.get("weights"))))
+
     def show_plan(self, plan: Plan) -> None:
         """Show what was decided."""
         grid = read_grid(plan, "snap" if plan.spec.backend == "function" else "shrink", None)
@@ -103,6 +118,7 @@ class MapForm(QWidget):
         self.tiles, self.save = MapTilesForm(self), SaveMapForm(self)
         self.sections: tuple[Section, ...] = (self.image, self.method, self.tiles, self.save)
         self._quiet = False
+        self._shown: str | None = None
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 4, 8, 8)
         column.setSpacing(4)
@@ -116,6 +132,7 @@ class MapForm(QWidget):
         self.method.presets.hide()
         self.image.level_changed.connect(self._level_changed)
         kept = settings.load(KEY, {})
+        self._kept = kept.get("images", {})
         params = kept.get("params")
         self.method.restore(kept.get("method"), params if isinstance(params, dict) else {})
         self.set_picture(None)
@@ -127,6 +144,7 @@ class MapForm(QWidget):
             self.image.set_picture(picture)
             self.save.set_picture(picture)
             self._level_changed()
+            self._restore(picture)
             self._tell_channels()
         finally:
             self._quiet = False
@@ -200,8 +218,22 @@ class MapForm(QWidget):
         return [title for section in self.sections for title in section.titles(problems)]
 
     def remember(self) -> None:
-        """Keep the models and their parameters for another day."""
-        settings.save(KEY, {"method": self.method.name(), "params": self.method.kept()})
+        """Keep models and their parameters for another day, and the tiles of this image: to go on with it."""
+        picture = self.image.picture
+        if picture is not None and picture.path is not None:
+            shown = {"tiles": self.tiles.kept(), "finalize": self.save.values()["finalize"]}
+            older = [(path, kept) for path, kept in self._kept.items() if path != picture.path]
+            self._kept = dict([*older[1 - IMAGES :], (picture.path, shown)])
+        settings.save(KEY, {"method": self.method.name(), "params": self.method.kept(), "images": self._kept})
+
+    def _restore(self, picture: Picture | None) -> None:
+        """Show the tiles of the last run on an image, once it is chosen."""
+        path = None if picture is None else picture.path
+        kept = self._kept.get(path) if path is not None and path != self._shown else None
+        self._shown = path
+        if isinstance(kept, dict) and isinstance(kept.get("tiles"), dict):
+            self.tiles.restore(kept["tiles"])
+            self.save.finish.setCurrentIndex(max(0, self.save.finish.findData(kept.get("finalize"))))
 
     def _level_changed(self) -> None:
         picture = self.image.picture

@@ -128,7 +128,7 @@ class ObjectsControl:
         self._touched = False
         made = "unfinished" not in layer.metadata.get(OWN, {})
         low, high = map(float, layer.contrast_limits_range) if made else (0.0, 1.0)
-        self._box.set_range(low, high, start(low, high))
+        self._box.set_range(low, high, start(*layer.contrast_limits) if made else 0.5)
         self.drawn()
 
     def _touch(self, _value: float) -> None:

@@ -66,6 +66,7 @@ class MapStream:
         self.limits = [(inf, -inf)] * self.count
         self._new: list[Box] = []
         self._lock = Lock()
+        self._done = writer.done
         writer.on_block = self.accept
         for number in sorted(writer.done):
             box = writer.box(number)
@@ -99,6 +100,11 @@ class MapStream:
             finite = values[channel][np.isfinite(values[channel])]
             if finite.size:
                 self.limits[channel] = min(low, float(finite.min())), max(high, float(finite.max()))
+
+    @property
+    def whole(self) -> bool:
+        """Whether any block is on disk."""
+        return bool(self._done)
 
     def news(self) -> list[Box]:
         """Return the blocks that came since this was asked last."""
