@@ -101,6 +101,24 @@ def test_labels_of_the_whole_map_are_made_in_the_other_dock(maps, image_path, tm
     assert maps.control.preview.layer is None
 
 
+def test_the_threshold_of_a_map_is_no_method_for_the_next_image(maps, image_path, make_napari_viewer):
+    maps.open(image_path)
+    maps.run()
+    maps.click(maps.objects.make)
+    other = maps.viewer.window.add_plugin_dock_widget("seamlabel", "Seamlabel")[1]
+    maps.until(lambda: not other.controller.run.active and bool(other.bar.result.text()))
+    assert other.form.method.values()["params"]["value"] == 0.5
+    other.form.memory.write()
+    again = make_napari_viewer().window.add_plugin_dock_widget("seamlabel", "Seamlabel")[1]
+    assert again.form.method.name() == "watershed"
+    other.form.method.set_values("watershed", {})
+    other.form.method.changed.emit()
+    other.form.memory.write()
+    third = make_napari_viewer().window.add_plugin_dock_widget("seamlabel", "Seamlabel")[1]
+    third.form.method.set_values("threshold", third.form.method.kept().get("threshold", {}))
+    assert third.form.method.values()["params"]["value"] is None
+
+
 def test_a_map_that_was_stopped_goes_on(maps, image_path, tmp_path):
     maps.open(image_path, "gated")
     maps.click(maps.bar.run_button)

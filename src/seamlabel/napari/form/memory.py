@@ -37,6 +37,11 @@ class Memory:
     def __init__(self) -> None:
         self._noted: dict[str, Any] = {}
         self._tiles: dict[str, Any] = {}
+        self._passing: tuple[str, dict[str, Any]] | None = None
+
+    def pass_by(self, backend: str, params: dict[str, Any]) -> None:
+        """Remember nothing of this method with these parameters: they are of one image, a map, alone."""
+        self._passing = backend, params
 
     def load(self) -> Kept:
         """Return what was kept on another day."""
@@ -73,6 +78,12 @@ class Memory:
         name : str
             Name of the labels, as it was entered.
         """
+        if self._passing is not None:
+            backend, values = self._passing
+            if spec.backend == backend and values.items() <= spec.params.items():
+                return
+            if values.items() <= params.get(backend, {}).items():
+                params = {key: kept for key, kept in params.items() if key != backend}
         sizes = {"tile_shape": spec.tile_shape, "overlap": spec.overlap}
         self._noted = {
             "method": spec.backend,

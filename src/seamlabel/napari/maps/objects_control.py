@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 WAIT_MS = 20
 """Between a move of the slider and what it shows."""
 TOO_MUCH = "Too much in view to be labelled while you look: zoom in, or make labels"
+FROM_AFAR = ", as seen from afar: some may touch that do not at full size"
 
 
 class ObjectsControl:
@@ -113,7 +114,9 @@ class ObjectsControl:
             show_info("Seamlabel is at work: make labels once it has ended")
             return
         dock.choose(layer)
-        dock.form.method.set_values(self._box.way.currentData(), {"value": value, "smoothing": 0.0})
+        way, params = self._box.way.currentData(), {"value": value, "smoothing": 0.0}
+        dock.form.memory.pass_by(way, params)
+        dock.form.method.set_values(way, params)
         dock.form.method.changed.emit()
         self._box.preview.setChecked(False)
         if dock.bar.run_button.isEnabled():
@@ -153,7 +156,10 @@ class ObjectsControl:
         if not isalive(self._box):  # the layer stays where the viewer is closed
             return
         found = self.preview.count
-        self._box.found.say(TOO_MUCH if found is None else f"{many(found, 'object')} in view")
+        layer = self.preview.layer
+        far = layer is not None and layer.multiscale and layer.data_level > 0
+        told = f"{many(found or 0, 'object')} in view{FROM_AFAR if far else ''}"
+        self._box.found.say(TOO_MUCH if found is None else told)
 
 
 def start(low: float, high: float) -> float:
